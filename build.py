@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""Brakeline's one task entry: `python build.py VERB`. It needs Python 3.11 and nothing else; the rest it installs.
+
+The part above `main` is stdlib only: it makes `.venv` from the hash-checked root lock and starts itself there.
+"""
+
+import argparse
+import hashlib
+import os
+import platform
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+HOUSE = Path(__file__).resolve().parent
+VENV = HOUSE / ".venv"
+LOCK = HOUSE / "requirements.lock"
+PACKAGES = (
+    "steps/kit", "steps/synthesize", "steps/train", "steps/validate", "steps/register", "steps/deploy",
+    "orchestrator", "serving",
+)  # fmt: skip
+RECORDED = HOUSE / "tests" / "data" / "recorded_stops.csv"
+LEAST_PYTHON = (3, 11)
+
+
+def say(message: str) -> None:
+    """A line for whoever waits; stdout is for results."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def check_machine() -> None:
+    """Say at once what is missing, and how to get it."""
+    if sys.version_info < LEAST_PYTHON:
+        sys.exit(
+            f"build.py needs Python {'.'.join(map(str, LEAST_PYTHON))} or newer, found {platform.python_version()}"
+        )
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        say(
+            f"{platform.system()} {platform.machine()}: only Linux x86-64 is supported. Where wheels exist the process "
+            "runner may work; equal bytes, images and the container runners are not promised."
+        )
+    missing = [name for name in ("venv", "ensurepip") if not _importable(name)]
+    if missing and not shutil.which("uv"):
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        sys.exit(
+            f"this Python has no {' and no '.join(missing)}, which a virtual environment needs.\n"
+            f"On Debian or Ubuntu: apt-get install python3-venv   (or python{version}-venv)\n"
+            "On Fedora or RHEL:   dnf install python3-pip\n"
+            "Or install uv; build.py uses it where it is."
+        )
+
+
+def ensure_environment() -> None:
+    """Make `.venv` from the lock if it is not there or not of this lock; a set-up that was killed is done anew."""
+    stamp, wanted = VENV / "brakeline.stamp", _fingerprint()
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    with (HOUSE / ".venv.lock").open("w") as guard:
+        _lock(guard.fileno())
+        if stamp.is_file() and stamp.read_text() == wanted:
+            return
+        say("setting up .venv from requirements.lock: a minute or three, the first time only")
+        stamp.unlink(missing_ok=True)
+        uv = shutil.which("uv")
+        if not _venv_python().exists():
+            command = [uv, "venv", "-q", str(VENV)] if uv else [sys.executable, "-m", "venv", str(VENV)]
+            _install(command, "making .venv")
+        install = [uv, "pip", "install", "-q", "--python", str(_venv_python())] if uv else [
+            str(_venv_python()), "-m", "pip", "install", "-q", "--disable-pip-version-check",
+        ]  # fmt: skip
+        _install([*install, "--require-hashes", "-r", str(LOCK)], "installing the locked packages")
+        editable = [word for package in PACKAGES for word in ("--editable", str(HOUSE / package))]
+        _install([*install, "--no-deps", "--no-build-isolation", *editable], "installing Brakeline's own packages")
+        stamp.write_text(wanted)
+
+
+def enter_environment() -> None:
+    """Go on inside `.venv`, with its commands first on PATH."""
+    if Path(sys.prefix).resolve() == VENV.resolve():
+        return
+    os.environ["PATH"] = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    os.environ.pop("PYTHONHOME", None)
+    os.execv(_venv_python(), [str(_venv_python()), str(HOUSE / "build.py"), *sys.argv[1:]])
+
+
+def run(arguments: list[str]) -> int:
+    """The pipeline end to end: server, five steps, and a client that asks the deployed model."""
+    recorded = [] if "--recorded" in arguments or not RECORDED.is_file() else ["--recorded", str(RECORDED)]
+    state = [] if "--state" in arguments else ["--state", str(HOUSE / ".brakeline")]
+    return _call("brakeline", "demo", *recorded, *state, *arguments, folder=Path.cwd())
+
+
+def test(arguments: list[str]) -> int:
+    """The default suite, or with --all the long tests too."""
+    everything = "--all" in arguments
+    rest = [argument for argument in arguments if argument != "--all"]
+    return _call("python", "-m", "pytest", *([] if everything else ["-m", "not slow"]), *rest)
+
+
+def check(_: list[str]) -> int:
+    """Lint, types, file lengths, and whether the locks are what the packages ask for."""
+    failed = [
+        name
+        for name, command in (
+            ("ruff", ["ruff", "check", "."]),
+            ("mypy", ["mypy"]),
+            ("locks", ["python", "build.py", "lock", "--check"]),
+        )
+        if _call(*command)
+    ]
+    long = [str(file) for file in _sources() if len(file.read_text(encoding="utf-8").splitlines()) > 300]
+    for file in long:
+        say(f"{file}: more than 300 lines")
+    say(
+        f"failed: {', '.join(failed + ['lengths'] * bool(long))}"
+        if failed or long
+        else "ruff, mypy, locks, lengths: clean"
+    )
+    return 1 if failed or long else 0
+
+
+def lock(arguments: list[str]) -> int:
+    """Resolve every package anew into hash-locked files without index addresses, one set of versions for all.
+
+    With --check nothing is written; the exit status says whether the packages' wishes still fit their locks.
+    """
+    own = [
+        f"brakeline-{name}" for name in ("stepkit", "synthesize", "train", "validate", "register", "deploy", "serving")
+    ]
+    hidden = [word for name in (*own, "brakeline") for word in ("--no-emit-package", name)]
+    shared = [
+        "uv", "pip", "compile", "pyproject.toml", "--universal", "--python-version", "3.11", "--generate-hashes",
+        "--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate", "-q", *hidden,
+    ]  # fmt: skip
+    extras = {"steps/kit": ["--extra", "data"], "orchestrator": ["--extra", "demo"]}
+    stale = []
+    for folder in (".", *PACKAGES):
+        target = HOUSE / folder / "requirements.lock"
+        fitting = [] if folder == "." else ["--constraint", str(LOCK)]
+        before = target.read_bytes() if target.exists() else b""
+        if "--upgrade" in arguments and folder == ".":
+            fitting.append("--upgrade")
+        command = [*shared, *extras.get(folder, []), *fitting, "-o", "requirements.lock"]
+        code = _call(*command, folder=HOUSE / folder)
+        if code:
+            return code
+        if target.read_bytes() != before:
+            stale.append(folder)
+            if "--check" in arguments:
+                target.write_bytes(before)
+    told = "is not what its pyproject.toml asks for" if "--check" in arguments else "written"
+    for folder in stale:
+        say(f"{folder}/requirements.lock {told}")
+    return 1 if stale and "--check" in arguments else 0
+
+
+def bench(arguments: list[str]) -> int:
+    """One benchmark of bench/ by name; without a name, the list of them."""
+    known = sorted(file.stem for file in (HOUSE / "bench").glob("*.py") if not file.stem.startswith("_"))
+    if not arguments or arguments[0] not in known:
+        say(f"usage: python build.py bench NAME [--json]   with NAME one of: {', '.join(known)}")
+        return 2
+    sys.argv = [f"bench/{arguments[0]}.py", *arguments[1:]]
+    sys.path.insert(0, str(HOUSE / "bench"))
+    runpy.run_path(str(HOUSE / "bench" / f"{arguments[0]}.py"), run_name="__main__")
+    return 0
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {
+    "run": run,
+    "test": test,
+    "check": check,
+    "lock": lock,
+    "bench": bench,
+}
+
+
+def main() -> int:
+    """Set up what is needed and do what the verb says."""
+    listed = "\n".join(f"  {name:7} {(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog="build.py", description=f"verbs:\n{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("verb", choices=VERBS, metavar="VERB")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to the verb; try --help after it")
+    chosen = parser.parse_args()
+    check_machine()
+    ensure_environment()
+    enter_environment()
+    return VERBS[chosen.verb](chosen.arguments)
+
+
+def _call(*command: str, folder: Path = HOUSE) -> int:
+    program = shutil.which(command[0], path=f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}")
+    return subprocess.run([program or command[0], *command[1:]], cwd=folder, check=False).returncode
+
+
+def _install(command: list[str], doing: str) -> None:
+    done = subprocess.run(command, cwd=HOUSE, check=False)
+    if done.returncode:
+        sys.exit(f"{doing} failed; is a package index reachable? Proxies and CA bundles of the environment are used.")
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256(f"{sys.version_info[:2]} {HOUSE}".encode())
+    for file in (LOCK, *(HOUSE / package / "pyproject.toml" for package in PACKAGES)):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _venv_python() -> Path:
+    return VENV / "bin" / "python"
+
+
+def _importable(name: str) -> bool:
+    return __import__("importlib.util").util.find_spec(name) is not None
+
+
+def _lock(descriptor: int) -> None:
+    import fcntl  # noqa: PLC0415  not on every system that this message-giving script meets
+
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _sources() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=HOUSE, capture_output=True, text=True, check=False)  # noqa: S607
+    return [HOUSE / name for name in listed.stdout.split()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""`brakeline`: compile the pipeline, run it, or show the whole thing on one machine."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from brakeline import __version__
+
+app = typer.Typer(
+    name="brakeline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+
+class Runner(StrEnum):
+    """Where the steps run."""
+
+    PROCESS = "process"
+
+
+State = Annotated[Path, typer.Option(help="Folder of everything that outlives a run.", file_okay=False)]
+Recorded = Annotated[
+    Path | None, typer.Option(help="Recorded stops, CSV or Parquet in the contract.", exists=True, dir_okay=False)
+]
+Rows = Annotated[int, typer.Option(min=1, help="Rows of the dataset.")]
+HoldoutRows = Annotated[int, typer.Option(min=1, help="Rows of the holdout.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")]
+Trials = Annotated[int, typer.Option(min=1, help="Settings that the search tries.")]
+Shards = Annotated[int, typer.Option(min=1, max=1000, help="Parts that synthesize and search are divided into.")]
+Cache = Annotated[bool, typer.Option("--cache/--no-cache", help="Skip tasks whose inputs and code are unchanged.")]
+AutoDeploy = Annotated[bool, typer.Option("--deploy/--no-deploy", help="Deploy, or stop at registered.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+@app.callback(invoke_without_command=True)
+def _top(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """One pipeline, its runners. State lives in one folder, --state."""
+    if version:
+        print(f"brakeline {__version__}")
+        raise typer.Exit
+
+
+@app.command("compile")
+def compile_ir(output: Annotated[Path, typer.Option(help="IR YAML to write.")] = Path("pipeline.yaml")) -> None:
+    """Compile the pipeline to KFP's IR YAML.
+
+    Example: brakeline compile --output pipeline.yaml
+    """
+    from brakeline import run
+
+    print(json.dumps({"pipeline": str(run.compile_pipeline(output))}))
+
+
+@app.command("run")
+def run_pipeline(
+    server: Annotated[str, typer.Option(help="URL of the server that follows the state's model store.")],
+    state: State = Path(".brakeline"),
+    recorded: Recorded = None,
+    rows: Rows = 200_000,
+    holdout_rows: HoldoutRows = 60_000,
+    seed: Seed = 0,
+    trials: Trials = 8,
+    shards: Shards = 2,
+    cache: Cache = True,
+    deploy: AutoDeploy = True,
+    runner: Annotated[Runner, typer.Option(help="Where the steps run.")] = Runner.PROCESS,
+    as_json: AsJson = False,
+) -> None:
+    """Run the pipeline before a server that is already up.
+
+    Example: brakeline run --server http://127.0.0.1:8080 --state .brakeline
+    """
+    from brakeline import run
+    from brakeline.narrator import narrator
+
+    request = run.Request(
+        state, server, recorded, rows, holdout_rows, seed, trials, shards, auto_deploy=deploy, cached=cache
+    )
+    with narrator() as told:
+        kept = run.execute(request, told)
+    told_facts = run.summary(kept)
+    if as_json:
+        print(json.dumps(told_facts))
+    elif kept.error:
+        Console(stderr=True).print(f"{kept.status}: {kept.error}", highlight=False)
+    else:
+        Console().print(f"{kept.status}: version {told_facts['model_version']}, dossier {told_facts['dossier']}")
+    raise typer.Exit(run.exit_code(kept))
+
+
+@app.command("demo")
+def demo_all(
+    state: State = Path(".brakeline"),
+    recorded: Recorded = None,
+    rows: Rows = 200_000,
+    holdout_rows: HoldoutRows = 60_000,
+    seed: Seed = 0,
+    trials: Trials = 8,
+    shards: Shards = 2,
+    cache: Cache = True,
+    deploy: AutoDeploy = True,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The server's port; 0 takes a free one.")] = 0,
+    serve: Annotated[bool, typer.Option("--serve", help="Keep the server up at the end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start a server, run the pipeline before it, and ask the deployed model.
+
+    Example: brakeline demo --rows 20000 --json
+    """
+    from brakeline import demo
+    from brakeline.run import Request
+
+    request = Request(state, "", recorded, rows, holdout_rows, seed, trials, shards, auto_deploy=deploy, cached=cache)
+    report = demo.print_json if as_json else demo.print_for_people
+    try:
+        raise typer.Exit(demo.go(request, port, serve, report))
+    except demo.ServerFailed as error:
+        Console(stderr=True).print(str(error), highlight=False)
+        raise typer.Exit(69) from error

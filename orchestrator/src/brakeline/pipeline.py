@@ -1,0 +1,80 @@
+"""The pipeline as a diagram: calls, edges, one gate."""
+
+from kfp import dsl
+from kfp.dsl import Artifact, Dataset, Input, Model
+
+from brakeline import components as step
+from brakeline.platform import settle
+
+NAME = "brakeline"
+
+
+@dsl.pipeline(name="release")
+def release(
+    model: Input[Model],
+    verdict: Input[Artifact],
+    passed: bool,
+    auto_deploy: bool,
+    registry: str,
+    name: str,
+    model_store: str,
+    server: str,
+):
+    """What follows a passed verdict. A pipeline of its own, because a condition beside a loop never holds locally."""
+    with dsl.If(passed == True):  # noqa: E712  an expression of KFP's
+        register = step.register(model=model, passed_verdict=verdict, registry=registry, name=name)
+        version = register.outputs["registered"]
+        settle(register=register)
+        with dsl.If(auto_deploy == True):  # noqa: E712
+            deploy = step.deploy(
+                model=model,
+                passed_verdict=verdict,
+                registered=version,
+                model_store=model_store,
+                server=server,
+                timeout_seconds=60,
+            )
+            promote = step.promote(registered=version, registry=registry, by="pipeline").after(deploy)
+            settle(deploy=deploy, promote=promote)
+
+
+@dsl.pipeline(name=NAME, description="Sensor data in, a safety-checked and served stopping-distance model out.")
+def brakeline(
+    recorded: str,
+    registry: str,
+    model_store: str,
+    server: str,
+    rows: int = 200_000,
+    holdout_rows: int = 60_000,
+    seed: int = 0,
+    trials: int = 8,
+    data_shards: list[str] = ["0/2", "1/2"],  # noqa: B006  KFP copies it into the compiled pipeline
+    search_shards: list[str] = ["0/2", "1/2"],  # noqa: B006
+    name: str = "stopping-distance",
+    auto_deploy: bool = True,
+):
+    """Synthesize, train, validate and, if the gates let it pass, release."""
+    stops = dsl.importer(artifact_uri=recorded, artifact_class=Dataset, reimport=False)
+    with dsl.ParallelFor(data_shards) as shard:
+        synthesize = step.synthesize(rows=rows, holdout_rows=holdout_rows, seed=seed, shard=shard)
+    parts = dsl.Collected(synthesize.outputs["part"])
+    assemble = step.assemble(parts=parts, recorded_stops=stops.output)
+    dataset, holdout = assemble.outputs["dataset"], assemble.outputs["holdout"]
+
+    with dsl.ParallelFor(search_shards) as shard:
+        search = step.search(dataset=dataset, trials=trials, seed=seed, shard=shard)
+    fit = step.fit(dataset=dataset, results=dsl.Collected(search.outputs["results"]), seed=seed)
+
+    champion = step.champion(registry=registry, name=name)
+    validate = step.validate(model=fit.outputs["model"], holdout=holdout, champion=champion.outputs["live"])
+    release(
+        model=fit.outputs["model"],
+        verdict=validate.outputs["verdict"],
+        passed=validate.outputs["passed"],
+        auto_deploy=auto_deploy,
+        registry=registry,
+        name=name,
+        model_store=model_store,
+        server=server,
+    )
+    settle(synthesize=synthesize, assemble=assemble, search=search, fit=fit, champion=champion, validate=validate)

@@ -1,0 +1,83 @@
+"""The record of a run: `run.json` in the run's folder, rewritten whole as each task ends."""
+
+import json
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+SCHEMA_VERSION = 1
+RUNNING, SUCCEEDED, REFUSED, FAILED, INTERRUPTED = "running", "succeeded", "refused", "failed", "interrupted"
+
+
+@dataclass
+class TaskRecord:
+    """One task of a run. `scope` tells iterations of a loop apart."""
+
+    name: str
+    scope: str
+    status: str
+    cached: bool
+    seconds: float
+    artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    exit_code: int = 0
+    error: str = ""
+
+
+@dataclass
+class RunRecord:
+    """All of a run that outlives it."""
+
+    run_id: str
+    runner: str
+    folder: Path
+    parameters: dict[str, Any]
+    status: str = RUNNING
+    error: str = ""
+    started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    seconds: float = 0.0
+    tasks: list[TaskRecord] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._start = time.monotonic()
+        self._lock = threading.Lock()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.write()
+
+    def add(self, task: TaskRecord) -> None:
+        """Note that a task ended."""
+        with self._lock:
+            self.tasks.append(task)
+        self.write()
+
+    def end(self, status: str, error: str = "") -> None:
+        """Note how the run ended."""
+        self.status, self.error = status, error
+        self.write()
+
+    def task(self, name: str) -> TaskRecord | None:
+        """The last task of a name, or None where it did not run."""
+        return next((task for task in reversed(self.tasks) if task.name == name), None)
+
+    def artifact(self, task: str, output: str) -> dict[str, Any]:
+        """URI and metadata of a task's output; empty where there is none."""
+        found = self.task(task)
+        return found.artifacts.get(output, {}) if found else {}
+
+    def write(self) -> None:
+        """Write `run.json` atomically."""
+        with self._lock:
+            self.seconds = round(time.monotonic() - self._start, 3)
+            content = {"schema_version": SCHEMA_VERSION, **asdict(self), "folder": str(self.folder)}
+            staged = self.folder / f".run.json.{os.getpid()}"
+            staged.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+            staged.replace(self.folder / "run.json")
+
+
+def new_run_id() -> str:
+    """A name that sorts by time and is unique on this machine."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"

@@ -1,0 +1,178 @@
+"""A run: its folder, its inputs brought in, the compiled pipeline, a runner, and how it ended."""
+
+import hashlib
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from brakeline import record
+from brakeline.narrator import Narrator
+from brakeline.process import ProcessRunner, StepFailed
+from brakeline.record import RunRecord
+
+EXIT_REFUSED = 65
+EXIT_INTERRUPTED = 143
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run. Paths may be relative; numbers as the pipeline's parameters of the same name."""
+
+    state: Path
+    server: str
+    recorded: Path | None = None
+    rows: int = 200_000
+    holdout_rows: int = 60_000
+    seed: int = 0
+    trials: int = 8
+    shards: int = 2
+    name: str = "stopping-distance"
+    auto_deploy: bool = True
+    cached: bool = True
+
+
+class Interrupted(Exception):
+    """SIGTERM or Ctrl-C ended the run."""
+
+
+def compile_pipeline(target: Path) -> Path:
+    """Write the pipeline as KFP's IR YAML and return its path."""
+    from kfp import compiler
+
+    from brakeline.pipeline import brakeline
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    compiler.Compiler().compile(brakeline, str(target))
+    return target
+
+
+def execute(request: Request, narrator: Narrator) -> RunRecord:
+    """Run the pipeline by the process runner. The record says how it ended; nothing is raised for a failed step."""
+    state = request.state.absolute()
+    runs, run_id = state / "runs", record.new_run_id()
+    arguments = _arguments(request, state, _bring_in(request.recorded, runs / "inputs"))
+    kept = RunRecord(run_id, "process", runs / run_id, arguments)
+    narrator.tell(f"run {run_id} in {kept.folder}")
+    runner = ProcessRunner(kept, narrator, state / "cache" if request.cached else None)
+    try:
+        with _ended_by_signals(runner):
+            runner.run(compile_pipeline(kept.folder / "pipeline.yaml"), arguments)
+    except StepFailed as failure:
+        kept.end(record.FAILED, str(failure))
+    except Interrupted as why:
+        kept.end(record.INTERRUPTED, str(why))
+    except BaseException as error:
+        kept.end(record.FAILED, f"{type(error).__name__}: {error}")
+        raise
+    else:
+        _show_dossier(kept)
+        kept.end(*_outcome(kept))
+    return kept
+
+
+def exit_code(kept: RunRecord) -> int:
+    """What a command ends with after this run: 0, 65 for a refused model, or the failed step's own."""
+    if kept.status == record.SUCCEEDED:
+        return 0
+    if kept.status == record.REFUSED:
+        return EXIT_REFUSED
+    if kept.status == record.INTERRUPTED:
+        return EXIT_INTERRUPTED
+    return next((task.exit_code for task in kept.tasks if task.exit_code), 70)
+
+
+def summary(kept: RunRecord) -> dict[str, Any]:
+    """A run in one JSON object."""
+    hashes = {"dataset": ("assemble", "dataset"), "model": ("fit", "model"), "verdict": ("validate", "verdict")}
+    validate, dossier = kept.task("validate"), _dossier(kept)
+    return {
+        "status": kept.status,
+        "runner": kept.runner,
+        "run": kept.run_id,
+        "folder": str(kept.folder),
+        "passed": validate.parameters.get("passed") if validate else None,
+        "model_version": kept.artifact("register", "registered").get("version"),
+        "dossier": str(dossier) if dossier.exists() else None,
+        "sha256": {name: kept.artifact(*where).get("sha256") for name, where in hashes.items()},
+        "tasks_run": sum(not task.cached for task in kept.tasks),
+        "tasks_cached": sum(task.cached for task in kept.tasks),
+        "seconds": kept.seconds,
+        "error": kept.error,
+    }
+
+
+def _outcome(kept: RunRecord) -> tuple[str, str]:
+    """Whether the run released its model. Judged by what was made, never by the absence of an error alone."""
+    validate = kept.task("validate")
+    passed = validate.parameters.get("passed") if validate else None
+    if passed is False:
+        return record.REFUSED, f"the model did not pass its gates: see {_dossier(kept)}"
+    wanted = ["register", *(["deploy", "promote"] if kept.parameters["auto_deploy"] else [])]
+    missing = [name for name in wanted if kept.task(name) is None]
+    if passed is not True or missing:
+        return record.FAILED, f"the pipeline ended without {', '.join(missing) or 'a verdict'}"
+    return record.SUCCEEDED, ""
+
+
+def _dossier(kept: RunRecord) -> Path:
+    return kept.folder / "dossier.html"
+
+
+def _show_dossier(kept: RunRecord) -> None:
+    """Put the dossier where a browser knows it for a page: artifacts have no file endings."""
+    if uri := kept.artifact("validate", "dossier").get("uri"):
+        shutil.copyfile(uri, _dossier(kept))
+
+
+def _arguments(request: Request, state: Path, recorded: Path) -> dict[str, Any]:
+    shards = [f"{index}/{request.shards}" for index in range(request.shards)]
+    return {
+        "recorded": str(recorded),
+        "registry": f"sqlite:///{state / 'registry.sqlite'}",
+        "model_store": str(state / "models"),
+        "server": request.server,
+        "rows": request.rows,
+        "holdout_rows": request.holdout_rows,
+        "seed": request.seed,
+        "trials": request.trials,
+        "data_shards": shards,
+        "search_shards": shards,
+        "name": request.name,
+        "auto_deploy": request.auto_deploy,
+    }
+
+
+def _bring_in(recorded: Path | None, inputs: Path) -> Path:
+    """Copy the recorded stops into the state folder under their content's hash, so that caches know them again."""
+    content = recorded.read_bytes() if recorded else b""
+    target = inputs / hashlib.sha256(content).hexdigest() / (recorded.name if recorded else "none.csv")
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staged = target.with_name(f".{target.name}.partial")
+        staged.write_bytes(content)
+        shutil.move(staged, target)
+    return target
+
+
+@contextmanager
+def _ended_by_signals(runner: ProcessRunner) -> Iterator[None]:
+    """End the steps before the run on SIGTERM and Ctrl-C."""
+
+    def end(number: int, _: object) -> None:
+        runner.stop()
+        raise Interrupted(f"ended by {signal.Signals(number).name}")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,117 @@
+"""Artifacts on disk: hashed by content, written beside their place and moved there when they are whole."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from stepkit.errors import OutputNotWritable, TryAgain, UnreadableArtifact
+
+_CHUNK_BYTES = 1 << 20
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file by its bytes, a folder by the names and hashes of the files in it (hidden ones aside)."""
+    if path.is_dir():
+        listing = "".join(
+            f"{sha256_of(file)}  {file.relative_to(path).as_posix()}\n"
+            for file in sorted(path.rglob("*"), key=lambda file: file.relative_to(path).as_posix())
+            if file.is_file() and not file.name.startswith(".")
+        )
+        return hashlib.sha256(listing.encode()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def size_of(path: Path) -> int:
+    """Size of a file, or of all files of a folder [byte]."""
+    return (
+        sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size
+    )
+
+
+def staging_path(target: Path) -> Path:
+    """Make the parent of `target` and return the hidden name under which it is written until it is whole.
+
+    Raises OutputNotWritable where the parent cannot be a folder of ours.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputNotWritable(target, error.strerror or str(error)) from error
+    if not os.access(target.parent, os.W_OK):
+        raise OutputNotWritable(target, "the folder may not be written")
+    for leftover in target.parent.glob(f".{target.name}.partial-*"):
+        discard(leftover)
+    return target.parent / f".{target.name}.partial-{os.getpid()}"
+
+
+def commit(staged: Path, target: Path) -> None:
+    """Move a whole artifact to its place. Its bytes are on the disk before its name is."""
+    for file in [staged] if staged.is_file() else staged.rglob("*"):
+        if file.is_file():
+            _flush_to_disk(file)
+    if target.is_dir() and not target.is_symlink():
+        # A folder cannot replace a full one in one move: the old artifact goes first, so that at any
+        # instant there is either a whole artifact or none.
+        doomed = target.parent / f".{target.name}.partial-old"
+        discard(doomed)
+        target.rename(doomed)
+        staged.rename(target)
+        discard(doomed)
+    else:
+        staged.replace(target)
+    _flush_to_disk(target.parent)
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a text file atomically. Raises TryAgain when the disk is full."""
+    staged = staging_path(target)
+    try:
+        staged.write_text(text, encoding="utf-8")
+        commit(staged, target)
+    except OSError as error:
+        discard(staged)
+        raise writing_failed(target, error) from error
+
+
+def write_json(target: Path, value: object) -> None:
+    """Write JSON atomically, keys sorted, so that equal values give equal bytes."""
+    write_text(target, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON artifact. Raises UnreadableArtifact."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UnreadableArtifact(path, "JSON file", str(error)) from error
+
+
+def writing_failed(target: Path, error: OSError) -> OutputNotWritable | TryAgain:
+    """The step's error for an operating system's: a full disk may pass, the rest is the caller's to mend."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return TryAgain(f"cannot write output {target}: {error.strerror}", output=target)
+    return OutputNotWritable(target, error.strerror or str(error))
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,23 @@
+"""The champion: the live version's graph, fetched and checked, or a note that there is none."""
+
+import shutil
+from pathlib import Path
+
+from stepkit import artifacts
+from stepkit.errors import ArtifactAltered
+from stepkit.verdict import MODEL_FILE, model_sha256
+
+from brakeline_register.registry import Version
+
+
+def fetch(live: Version | None, folder: Path) -> None:
+    """Write the champion into `folder`. Raises ArtifactAltered, UnreadableArtifact."""
+    folder.mkdir(parents=True)
+    if live is not None:
+        kept = Path(live.uri)
+        found = model_sha256(kept)
+        if found != live.sha256:
+            raise ArtifactAltered(kept / MODEL_FILE, found, live.sha256)
+        shutil.copyfile(kept / MODEL_FILE, folder / MODEL_FILE)
+    known = {"version": live.version, "sha256": live.sha256} if live else {"version": None, "sha256": None}
+    artifacts.write_json(folder / "champion.json", known)

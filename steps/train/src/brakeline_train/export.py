@@ -1,0 +1,132 @@
+"""The model artifact: the graph with its metadata, a golden request, and probe rows with the estimators' answers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import polars as pl
+from numpy.typing import NDArray
+from stepkit import artifacts
+from stepkit import contract as data_contract
+from stepkit.contract import Contract
+from stepkit.errors import StepError
+from stepkit.verdict import MODEL_FILE
+
+from brakeline_train import graph, quantiles
+from brakeline_train.calibrate import Offsets
+from brakeline_train.quantiles import QuantilePair
+from brakeline_train.rows import Rows
+
+PROBES_FILE, GOLDEN_FILE = "probes.parquet", "golden.json"
+PROBE_ROWS = 20_000
+# float32 sums of some hundred leaves against float64: a few 1e-6; a wrong branch shows as 1e-3 and more.
+PARITY_TOLERANCE = 1e-4
+
+
+class ParityError(StepError):
+    """The exported graph does not answer as the fitted estimators do: a bug, never the data's fault."""
+
+
+def write(
+    folder: Path,
+    model: onnx.ModelProto,
+    probes: dict[str, NDArray[np.float32]],
+    contract: Contract,
+    training: dict[str, Any],
+) -> float:
+    """Write model, probe rows and golden request into `folder`; returns the worst relative difference at parity.
+
+    Raises ParityError beyond PARITY_TOLERANCE.
+    """
+    answers = run(model, {name: probes[name] for name in contract.names})
+    worst = 0.0
+    for name in ("stopping_distance_m", "stopping_distance_upper_m"):
+        worst = max(worst, float(np.max(np.abs(answers[name] - probes[name]) / probes[name])))
+    if not worst <= PARITY_TOLERANCE:
+        raise ParityError(f"the graph differs from the estimators by {worst:.2e}, allowed {PARITY_TOLERANCE:.0e}")
+    request = golden(model, contract, probes)
+    _describe(model, contract, training, request)
+    folder.mkdir(parents=True)
+    artifacts.write_json(folder / GOLDEN_FILE, request)
+    (folder / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))
+    pl.DataFrame(probes).write_parquet(folder / PROBES_FILE, compression="zstd")
+    return worst
+
+
+def probe_rows(pair: QuantilePair, offsets: Offsets, held: Rows, contract: Contract) -> dict[str, NDArray[np.float32]]:
+    """Held-out rows, half of them moved onto a tree's threshold or an ulp beside it, with reference answers (N,)."""
+    rng = np.random.default_rng(len(held.drive))
+    chosen = rng.choice(held.drive.size, min(PROBE_ROWS, held.drive.size), replace=False)
+    inputs = held.inputs[chosen].copy()
+    for at, (column, threshold) in enumerate(_thresholds(pair, rng, inputs.shape[0] // 2)):
+        feature = contract.features[column]
+        near = np.nextafter(np.float32(threshold), np.float32(np.inf * rng.choice([-1.0, 1.0])))
+        value = np.float32(threshold) if rng.random() < 0.5 else near
+        if feature.low <= value <= feature.high:
+            inputs[at, column] = value
+    median, upper = pair.log_ratios(inputs)
+    friction = inputs[:, contract.names.index(contract.by_role("friction").name)]
+    bound = np.maximum(upper + offsets.of(friction), median)
+    ref = quantiles.reference_of(inputs, contract).astype(np.float64)
+    answers = {"stopping_distance_m": ref * np.exp(median), "stopping_distance_upper_m": ref * np.exp(bound)}
+    columns = {name: inputs[:, index] for index, name in enumerate(contract.names)}
+    return columns | {name: values.astype(np.float32) for name, values in answers.items()}
+
+
+def golden(model: onnx.ModelProto, contract: Contract, probes: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
+    """A small request and its answers, by which a server or a deployment proves that it serves this model.
+
+    Two ordinary rows and one that must raise the fail-safe. NaN travels as null.
+    """
+    inputs = {name: probes[name][:3].copy() for name in contract.names}
+    inputs[contract.by_role("speed").name][2] = np.nan
+    answers = run(model, inputs)
+    return {
+        "inputs": {name: [_or_null(value) for value in values] for name, values in inputs.items()},
+        "outputs": {name: [_or_null(value) for value in values] for name, values in answers.items()},
+    }
+
+
+def run(model: onnx.ModelProto, inputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Answers of the graph on one thread, arrays of shape (N,)."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    found = session.run(names, {name: values.reshape(-1, 1) for name, values in inputs.items()})
+    return {name: values.ravel() for name, values in zip(names, found, strict=True)}
+
+
+def _describe(model: onnx.ModelProto, contract: Contract, training: dict[str, Any], request: dict[str, Any]) -> None:
+    outputs = {name: {"unit": unit, "description": told} for name, (unit, told) in graph.OUTPUTS.items()}
+    properties = {
+        data_contract.METADATA_KEY: contract.to_json(),
+        "brakeline.golden": _canonical(request),
+        "brakeline.outputs": _canonical(outputs),
+        "brakeline.training": _canonical(training),
+    }
+    del model.metadata_props[:]
+    for key, value in sorted(properties.items()):
+        model.metadata_props.add(key=key, value=value)
+
+
+def _thresholds(pair: QuantilePair, rng: np.random.Generator, wanted: int) -> list[tuple[int, float]]:
+    found: list[tuple[int, float]] = []
+    for booster in (pair.median, pair.upper):
+        for (predictor,) in booster._predictors:
+            nodes = predictor.nodes[predictor.nodes["is_leaf"] == 0]
+            columns = [pair.columns[index] for index in nodes["feature_idx"]]
+            found += zip(columns, nodes["num_threshold"].tolist(), strict=True)
+    finite = [entry for entry in found if np.isfinite(entry[1])]
+    return [finite[index] for index in rng.integers(0, len(finite), wanted)] if finite else []
+
+
+def _or_null(value: np.float32) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
