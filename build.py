@@ -68,7 +68,7 @@ def ensure_environment() -> None:
         if not _venv_python().exists():
             command = [uv, "venv", "-q", str(VENV)] if uv else [sys.executable, "-m", "venv", str(VENV)]
             _install(command, "making .venv")
-        install = [uv, "pip", "install", "-q", "--python", str(_venv_python())] if uv else [
+        install = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(_venv_python())] if uv else [
             str(_venv_python()), "-m", "pip", "install", "-q", "--disable-pip-version-check",
         ]  # fmt: skip
         _install([*install, "--require-hashes", "-r", str(LOCK)], "installing the locked packages")
@@ -97,7 +97,7 @@ def test(arguments: list[str]) -> int:
     """The default suite, or with --all the long tests too."""
     everything = "--all" in arguments
     rest = [argument for argument in arguments if argument != "--all"]
-    return _call("python", "-m", "pytest", *([] if everything else ["-m", "not slow"]), *rest)
+    return _call("python", "-m", "pytest", "-n", "auto", *([] if everything else ["-m", "not slow"]), *rest)
 
 
 def check(_: list[str]) -> int:

@@ -47,7 +47,7 @@ class ModelStore:
             if found != sha256:
                 raise ArtifactAltered(target / MODEL_FILE, found, sha256)
             return target
-        staged = artifacts.staging_path(target)
+        staged = artifacts.staging_path(target, shared=True)
         staged.mkdir()
         shutil.copyfile(model / MODEL_FILE, staged / MODEL_FILE)
         found = model_sha256(staged)

@@ -85,9 +85,6 @@ def _under_contract(step: str, function: Callable[..., Result], described: Signa
 
     @functools.wraps(function)
     def run(executor_input: str = "", describe: bool = False, **arguments: Any) -> None:
-        if describe:
-            print(json.dumps(described.describe()))
-            raise typer.Exit
         work = _Work(described)
         _end_on_sigterm(work.discard_staged)
         started = time.monotonic()
@@ -132,7 +129,14 @@ def _command_line(function: Callable[..., Any], described: Signature) -> inspect
         default = None if is_path and parameter.default is inspect.Parameter.empty else parameter.default
         options.append(parameter.replace(annotation=hints[name], default=default, kind=inspect.Parameter.KEYWORD_ONLY))
     text = Annotated[str, typer.Option(help="KFP's {{$}}: names inputs and outputs as JSON.", metavar="JSON")]
-    flag = Annotated[bool, typer.Option("--describe", help="Print the typed signature as JSON.", is_eager=True)]
+
+    def tell(wanted: bool) -> None:
+        if wanted:
+            print(json.dumps(described.describe()))
+            raise typer.Exit
+
+    told = "Print the typed signature as JSON."
+    flag = Annotated[bool, typer.Option("--describe", help=told, is_eager=True, callback=tell)]
     extra = [
         inspect.Parameter("executor_input", inspect.Parameter.KEYWORD_ONLY, default="", annotation=text),
         inspect.Parameter("describe", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=flag),

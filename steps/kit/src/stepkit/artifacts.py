@@ -36,8 +36,10 @@ def size_of(path: Path) -> int:
     )
 
 
-def staging_path(target: Path) -> Path:
+def staging_path(target: Path, shared: bool = False) -> Path:
     """Make the parent of `target` and return the hidden name under which it is written until it is whole.
+
+    What a killed forerunner left there is removed, unless the place is `shared` with others who may be at work.
 
     Raises OutputNotWritable where the parent cannot be a folder of ours.
     """
@@ -47,6 +49,8 @@ def staging_path(target: Path) -> Path:
         raise OutputNotWritable(target, error.strerror or str(error)) from error
     if not os.access(target.parent, os.W_OK):
         raise OutputNotWritable(target, "the folder may not be written")
+    if shared:
+        return target.parent / f".{target.name}.partial-{os.urandom(8).hex()}"
     for leftover in target.parent.glob(f".{target.name}.partial-*"):
         discard(leftover)
     return target.parent / f".{target.name}.partial-{os.getpid()}"

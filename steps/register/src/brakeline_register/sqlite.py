@@ -38,11 +38,12 @@ class SqliteRegistry:
 
     def add(self, model: str, folder: Path, sha256: str, contract_version: int, facts: dict[str, Any]) -> Version:
         """See `Registry.add`. The model is copied, so that its URI outlives the run that made it."""
-        kept = self._keep(folder, sha256)
         with self._transaction() as db:
             known = db.execute(_SELECT + " AND sha256 = ?", (model, sha256))
             if row := known.fetchone():
                 return _version(row)
+            # Within the transaction: two processes that add the same content would copy over each other.
+            kept = self._keep(folder, sha256)
             (last,) = db.execute("SELECT COALESCE(MAX(version), 0) FROM versions WHERE model = ?", (model,)).fetchone()
             db.execute(
                 "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

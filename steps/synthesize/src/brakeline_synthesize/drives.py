@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from brakeline_synthesize.physics import Array, Stop, weakest_deceleration_mps2
 
-SNAPSHOTS_PER_DRIVE = 20
+SNAPSHOTS_PER_DRIVE = 10
 # Below this no driver or system could call it braking; such slopes of ice are closed to traffic.
 WEAKEST_DECELERATION_MPS2 = 0.25
 

@@ -16,7 +16,7 @@ from brakeline_validate.candidate import MEDIAN, UPPER, Candidate
 from brakeline_validate.gates import Judged
 from brakeline_validate.metrics import Score
 
-# Rows come in drives of some twenty alike: a share of 1 in 100 cannot be told from fewer rows than this.
+# Rows come in drives of some ten alike: a share of 1 in 100 cannot be told from fewer rows than this.
 LEAST_SLICE_ROWS = 1_500
 
 

@@ -1,0 +1,30 @@
+"""What the server says while it works: one JSON line per change of state, on stderr."""
+
+import contextlib
+import json
+import sys
+from datetime import UTC, datetime
+
+
+def note(event: str, **facts: object) -> None:
+    """Report a change of state, with facts whose keys carry their units."""
+    _write("info", event, facts)
+
+
+def warn(event: str, **facts: object) -> None:
+    """Report something that a person should look at, though serving goes on."""
+    _write("warning", event, facts)
+
+
+def error(event: str, **facts: object) -> None:
+    """Report a bug or the reason why the server ends."""
+    _write("error", event, facts)
+
+
+def _write(level: str, event: str, facts: dict[str, object]) -> None:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    line = json.dumps({"time": now, "level": level, "event": event, **facts}, default=str)
+    # A reader of stderr that went away must not take requests down with it.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()

@@ -1,0 +1,174 @@
+"""A model ready to be served: an ONNX session with the contract it states and the answers it must give.
+
+A file is served only if its metadata parses, its inputs and outputs are those that the metadata describe,
+and it reproduces its own golden request.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from brakeline_serving import contract as data_contract
+from brakeline_serving.contract import Contract
+from brakeline_serving.errors import ModelRefused
+
+OUTPUTS_KEY = "brakeline.outputs"
+GOLDEN_KEY = "brakeline.golden"
+GOLDEN_RELATIVE, GOLDEN_ABSOLUTE = 1e-4, 1e-6  # float32 arithmetic differs that much between CPUs
+OUT_OF_RANGE_ROLE = "out_of_range"  # the flag that the model's fail-safe raises; > 0.5 is raised
+PLATFORM = "onnxruntime_onnx"
+
+_ONNX_FLOAT = "tensor(float)"
+_ONLY_FATAL = 4  # onnxruntime's own lines on stderr are no JSON; what fails is raised as well
+
+Column = NDArray[np.float32]
+_Kind = TypeVar("_Kind")
+
+
+class Output(msgspec.Struct, frozen=True):
+    """What an output means. Its role is its own name unless the model says otherwise."""
+
+    unit: str
+    description: str
+    role: str | None = None
+
+
+class _Golden(msgspec.Struct, frozen=True):
+    inputs: dict[str, list[float | None]]
+    outputs: dict[str, list[float | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """One version of a model, checked and warm.
+
+    `features` and `outputs` are in the graph's order, `optional` may be left out of a request, `flags` are
+    the outputs that count as out of range.
+    """
+
+    version: str
+    sha256: str
+    contract: Contract
+    outputs: Mapping[str, Output]
+    features: tuple[str, ...]
+    optional: frozenset[str]
+    flags: tuple[str, ...]
+    session: Any
+
+    def run(self, columns: Mapping[str, Column], names: Sequence[str]) -> list[Column]:
+        """Answer columns of shape (N, 1) for every feature with the named outputs, each of shape (N, 1)."""
+        answers: list[Column] = self.session.run(names, columns)
+        return answers
+
+
+def load(path: Path, version: str) -> Model:
+    """Read, check and warm up the model at a path.
+
+    Raises ModelRefused, with what was found, for a file that is missing, no ONNX, without sound metadata, or
+    that does not give its golden answers.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelRefused(path, "file", str(error.strerror or error)) from error
+    session = _open_session(path, content)
+    metadata = session.get_modelmeta().custom_metadata_map
+    contract = _read_contract(path, metadata)
+    outputs = _read(path, metadata, OUTPUTS_KEY, dict[str, Output])
+    features = _check_tensors(path, "inputs", session.get_inputs(), contract.names)
+    answers = _check_tensors(path, "outputs", session.get_outputs(), tuple(outputs))
+    model = Model(
+        version=version,
+        sha256=hashlib.sha256(content).hexdigest(),
+        contract=contract,
+        outputs={name: outputs[name] for name in answers},
+        features=features,
+        optional=frozenset(feature.name for feature in contract.features if feature.missing_allowed),
+        flags=tuple(name for name, output in outputs.items() if (output.role or name) == OUT_OF_RANGE_ROLE),
+        session=session,
+    )
+    _check_golden(path, model, _read(path, metadata, GOLDEN_KEY, _Golden))
+    return model
+
+
+def _open_session(path: Path, content: bytes) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _ONLY_FATAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base of their own
+        raise ModelRefused(path, "file", f"onnxruntime cannot load it: {error}") from error
+
+
+def _read_contract(path: Path, metadata: Mapping[str, str]) -> Contract:
+    try:
+        return data_contract.parse(metadata[data_contract.METADATA_KEY])
+    except KeyError as error:
+        raise ModelRefused(path, data_contract.METADATA_KEY, "found none in the model's metadata") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelRefused(path, data_contract.METADATA_KEY, str(error)) from error
+
+
+def _read(path: Path, metadata: Mapping[str, str], key: str, kind: type[_Kind]) -> _Kind:
+    try:
+        return msgspec.json.decode(metadata[key], type=kind)
+    except KeyError as error:
+        raise ModelRefused(path, key, "found none in the model's metadata") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelRefused(path, key, str(error)) from error
+
+
+def _check_tensors(
+    path: Path, side: str, tensors: Sequence[Any], described: Sequence[str]
+) -> tuple[str, ...]:
+    names = tuple(tensor.name for tensor in tensors)
+    if set(names) != set(described):
+        found, allowed = ", ".join(names), ", ".join(described)
+        raise ModelRefused(path, side, f"found {found} in the graph, its metadata describe {allowed}")
+    for tensor in tensors:
+        if tensor.type != _ONNX_FLOAT or len(tensor.shape) != 2 or tensor.shape[1] != 1:
+            reason = f"found {tensor.type} of shape {tensor.shape}, allowed {_ONNX_FLOAT} of [N, 1]"
+            raise ModelRefused(path, f"{side}: {tensor.name}", reason)
+    return names
+
+
+def _check_golden(path: Path, model: Model, golden: _Golden) -> None:
+    sides = {"inputs": (golden.inputs, model.features), "outputs": (golden.outputs, tuple(model.outputs))}
+    for side, (given, names) in sides.items():
+        if set(given) != set(names):
+            reason = f"found {side} {', '.join(given) or 'none'}, allowed exactly {', '.join(names)}"
+            raise ModelRefused(path, GOLDEN_KEY, reason)
+    lengths = {len(values) for values in (*golden.inputs.values(), *golden.outputs.values())}
+    if len(lengths) != 1 or 0 in lengths:
+        reason = f"found columns of {sorted(lengths)} rows, allowed one length above 0"
+        raise ModelRefused(path, GOLDEN_KEY, reason)
+    columns = {name: _column(values) for name, values in golden.inputs.items()}
+    names = tuple(golden.outputs)
+    try:
+        answers = model.run(columns, names)
+    except Exception as error:  # onnxruntime's exceptions share no base of their own
+        raise ModelRefused(path, GOLDEN_KEY, f"the request fails: {error}") from error
+    for name, answer in zip(names, answers, strict=True):
+        expected = _column(golden.outputs[name])
+        if answer.shape != expected.shape:
+            reason = f"found shape {answer.shape}, allowed {expected.shape}"
+            raise ModelRefused(path, f"{GOLDEN_KEY}: {name}", reason)
+        # JSON has no infinity, so null stands for whatever is not finite.
+        finite = np.where(np.isfinite(answer), answer, np.float32(np.nan))
+        if not np.allclose(finite, expected, rtol=GOLDEN_RELATIVE, atol=GOLDEN_ABSOLUTE, equal_nan=True):
+            reason = f"found {finite.ravel().tolist()}, allowed {expected.ravel().tolist()}"
+            raise ModelRefused(path, f"{GOLDEN_KEY}: {name}", reason)
+
+
+def _column(values: Sequence[float | None]) -> Column:
+    return np.array(values, dtype=np.float32).reshape(-1, 1)

@@ -1,0 +1,125 @@
+"""One chain of real artifacts, made once by the real steps and shared by all tests and test processes."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HOUSE = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+PATIENCE_S = 300
+# Tests run one process per core; threads of their own would only spin against each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a step's command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The one JSON line on stdout."""
+        (line,) = self.stdout.splitlines()
+        return dict(json.loads(line))
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error line on stderr."""
+        return next(dict(said) for said in map(json.loads, self.stderr.splitlines()) if said["level"] == "error")
+
+    def sha256(self, output: str) -> str:
+        """The sha256 that the step reports for an output."""
+        return str(self.result["artifacts"][output]["metadata"]["sha256"])
+
+
+def command(*words: str | Path, environment: dict[str, str] | None = None, folder: Path | None = None) -> Done:
+    """Run a console script of this environment to its end."""
+    program, *rest = map(str, words)
+    done = subprocess.run(
+        [str(BIN / program), *rest],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Artifacts of one run of the steps, by their names."""
+
+    folder: Path
+
+    def __getattr__(self, name: str) -> Path:
+        return self.folder / name
+
+
+def make_chain(folder: Path, rows: int, holdout_rows: int, seed: int = 0) -> None:
+    """Run every step but deploy, whatever the verdict."""
+    at = Chain(folder)
+    (folder / "recorded.csv").write_text("wheel_speed_mps,vehicle_class,stopping_distance_m\n27.78,1,36.5\n")
+    sizes = ("--rows", str(rows), "--holdout-rows", str(holdout_rows), "--seed", str(seed))
+    steps: list[tuple[str | Path, ...]] = [
+        ("brakeline-synthesize", "generate", "--part", at.part, *sizes),
+        ("brakeline-synthesize", "assemble", "--parts", at.part, "--recorded-stops", folder / "recorded.csv",
+         "--dataset", at.dataset, "--holdout", at.holdout),
+        ("brakeline-train", "search", "--dataset", at.dataset, "--results", at.results, "--trials", "1"),
+        ("brakeline-train", "fit", "--dataset", at.dataset, "--results", at.results, "--model", at.model),
+        ("brakeline-register", "champion", "--live", at.champion, "--registry", f"sqlite:///{folder}/registry.sqlite"),
+        ("brakeline-validate", "validate", "--model", at.model, "--holdout", at.holdout, "--champion", at.champion,
+         "--verdict", at.verdict, "--dossier", at.dossier, "--metrics", at.metrics,
+         "--measurements", at.measurements, "--passed", at.passed),
+    ]  # fmt: skip
+    for step in steps:
+        done = command(*step)
+        assert done.code == 0, (step, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    """A chain of 2,000 rows: quick to read, too small for a model that passes."""
+    return _shared(tmp_path_factory, "tiny", 2_000, 2_000)
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    """A chain whose model passes its gates."""
+    chain = _shared(tmp_path_factory, "good", 120_000, 40_000)
+    assert json.loads(chain.verdict.read_text())["passed"] is True
+    return chain
+
+
+def _shared(factory: pytest.TempPathFactory, name: str, rows: int, holdout_rows: int) -> Chain:
+    """Make a chain once for all processes of this test run."""
+    root = factory.getbasetemp()
+    root = root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
+    with _locked(root / f"{name}.lock"):
+        folder, done = root / f"chain-{name}", root / f"chain-{name}.done"
+        if not done.exists():
+            folder.mkdir()
+            make_chain(folder, rows, holdout_rows)
+            done.touch()
+    return Chain(folder)
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    with file.open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,57 @@
+"""Every verb of every step as the contract tests call it: its inputs, outputs and settings for a tiny run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A call that succeeds. `inputs` maps options to artifacts of the shared chain."""
+
+    step: str
+    verb: str
+    inputs: dict[str, str]
+    outputs: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+    table: str = ""  # the input that is a table under the data contract, if there is one
+
+    @property
+    def name(self) -> str:
+        """How a person calls it."""
+        return f"{self.step} {self.verb}"
+
+    def words(self, chain: Path, out: Path, **instead: Path) -> list[str]:
+        """The command line, with other artifacts `instead` of the chain's."""
+        words = [f"brakeline-{self.step}", self.verb]
+        for option, artifact in self.inputs.items():
+            words += [f"--{option.replace('_', '-')}", str(instead.get(option, chain / artifact))]
+        for option in self.outputs:
+            words += [f"--{option.replace('_', '-')}", str(out / option)]
+        return words + [word.format(out=out, chain=chain) for word in self.settings]
+
+
+VERBS = (
+    Verb("synthesize", "generate", {}, ("part",), ("--rows", "2000", "--holdout-rows", "1000", "--seed", "7")),
+    Verb("synthesize", "assemble", {"parts": "part", "recorded_stops": "recorded.csv"}, ("dataset", "holdout")),
+    Verb("train", "search", {"dataset": "dataset"}, ("results",), ("--trials", "2"), "dataset"),
+    Verb("train", "fit", {"dataset": "dataset", "results": "results"}, ("model",), (), "dataset"),
+    Verb(
+        "validate",
+        "validate",
+        {"model": "model", "holdout": "holdout", "champion": "champion"},
+        ("verdict", "dossier", "metrics", "measurements"),
+        ("--passed", "{out}/passed"),
+        "holdout",
+    ),
+    Verb("register", "champion", {}, ("live",), ("--registry", "sqlite:///{out}/registry.sqlite")),
+)
+# Verbs that demand a passed verdict, and so a model that earned one.
+GUARDED = (
+    Verb(
+        "register",
+        "add",
+        {"model": "model", "passed_verdict": "verdict"},
+        ("registered",),
+        ("--registry", "sqlite:///{out}/registry.sqlite"),
+    ),
+)

@@ -1,0 +1,198 @@
+"""The gate, tested by what it must refuse: sabotaged models, each killed by the check meant for it."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from brakeline_validate import examine, gates, physical
+from brakeline_validate.candidate import Candidate
+from brakeline_validate.examine import Findings, Holdout
+from brakeline_validate.gates import Gate, Judged
+from onnx import helper, numpy_helper
+from stepkit.errors import StepError
+
+from tests.conftest import Chain, command
+
+
+@pytest.fixture(scope="module")
+def holdout(good: Chain) -> Holdout:
+    whole = Holdout.read(good.holdout)
+    return replace(whole, inputs=whole.inputs[:20_000], distance_m=whole.distance_m[:20_000], truths={})
+
+
+def failed(findings: Findings) -> set[str]:
+    return {judged.gate.name for judged in findings.judged if not judged.passed}
+
+
+def sabotaged(good: Chain, folder: Path, change: Callable[[onnx.ModelProto], None]) -> Candidate:
+    """The good model with its graph changed; the rest of the artifact as it was."""
+    shutil.copytree(good.model, folder)
+    model = onnx.load(folder / "model.onnx")
+    change(model)
+    onnx.save(model, folder / "model.onnx")
+    return Candidate.load(folder)
+
+
+def rename(model: onnx.ModelProto, old: str, new: str) -> None:
+    """Let the node that makes `old` make `new`, so that something else can make `old`."""
+    for node in model.graph.node:
+        node.output[:] = [new if name == old else name for name in node.output]
+
+
+def bound_is_the_median(model: onnx.ModelProto) -> None:
+    rename(model, "stopping_distance_upper_m", "discarded")
+    model.graph.node.append(helper.make_node("Identity", ["stopping_distance_m"], ["stopping_distance_upper_m"]))
+
+
+def scale(output: str, factor: float) -> Callable[[onnx.ModelProto], None]:
+    def change(model: onnx.ModelProto) -> None:
+        rename(model, output, "honest")
+        model.graph.initializer.append(numpy_helper.from_array(np.array(factor, dtype=np.float32), "factor"))
+        model.graph.node.append(helper.make_node("Mul", ["honest", "factor"], [output]))
+
+    return change
+
+
+def fail_safe_removed(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        if node.op_type == "Greater":
+            node.op_type = "Less"
+            node.input[:] = [node.input[0], "never"]
+    model.graph.initializer.append(numpy_helper.from_array(np.array(-1.0, dtype=np.float32), "never"))
+
+
+def thresholds_shifted(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "nodes_values":
+                attribute.floats[:] = [value * 1.02 for value in attribute.floats]
+
+
+def always_flagged(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        if node.op_type == "Greater":
+            node.input[1] = "always"
+    model.graph.initializer.append(numpy_helper.from_array(np.array(-1.0, dtype=np.float32), "always"))
+
+
+SABOTAGES: dict[str, tuple[Callable[[onnx.ModelProto], None], str]] = {
+    "the bound is the median": (bound_is_the_median, "bound missed"),
+    "the bound is cut by a tenth": (scale("stopping_distance_upper_m", 0.9), "bound missed"),
+    "the bound is five times as long": (scale("stopping_distance_upper_m", 5.0), "bound width"),
+    "the median is off by a third": (scale("stopping_distance_m", 0.67), "relative error"),
+    "distances are negative": (scale("stopping_distance_m", -1.0), "impossible answers"),
+    "the bound is NaN": (scale("stopping_distance_upper_m", float("nan")), "impossible answers"),
+    "the fail-safe is removed": (fail_safe_removed, "fail-safe missed"),
+    "everything is flagged": (always_flagged, "needless flags"),
+    "thresholds are shifted": (thresholds_shifted, "parity"),
+}
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGES)
+def test_a_sabotaged_model_is_refused_by_its_gate(sabotage: str, good: Chain, holdout: Holdout, tmp_path: Path) -> None:
+    """Each sabotage fails the gate meant for it."""
+    change, gate = SABOTAGES[sabotage]
+    findings = examine.examine(sabotaged(good, tmp_path / "model", change), None, holdout)
+    assert not findings.passed
+    assert gate in failed(findings)
+
+
+def test_the_honest_model_passes(good: Chain, holdout: Holdout) -> None:
+    """The model that the sabotages were made from passes on the same rows."""
+    assert failed(examine.examine(Candidate.load(good.model), None, holdout)) == set()
+
+
+def test_a_model_for_another_contract_fails_without_being_asked(good: Chain, holdout: Holdout, tmp_path: Path) -> None:
+    """A stale contract is one failed gate, and no figure is made up for the others."""
+
+    def stale(model: onnx.ModelProto) -> None:
+        for entry in model.metadata_props:
+            if entry.key == "brakeline.contract":
+                entry.value = entry.value.replace('"high":70.0', '"high":71.0')
+
+    findings = examine.examine(sabotaged(good, tmp_path / "model", stale), None, holdout)
+    assert failed(findings) == {"contract"}
+    assert findings.overall is None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.0000001])
+def test_a_gate_fails_closed(value: float) -> None:
+    """NaN, infinity, or anything above the limit fails; the limit itself passes."""
+    gate = Gate("any", 1.0, "share", "because", "people")
+    assert not Judged(gate, value).passed
+    assert Judged(gate, 1.0).passed
+
+
+def test_a_figure_that_was_not_measured_fails_its_gate() -> None:
+    """Leaving a figure out is no way through."""
+    assert not any(judged.passed for judged in gates.judge({}, {}))
+
+
+def test_no_gates_are_no_pass() -> None:
+    """An empty list of gates is not a passed examination."""
+    assert not Findings([]).passed
+
+
+def test_a_worse_model_does_not_replace_the_champion(good: Chain, holdout: Holdout, tmp_path: Path) -> None:
+    """The same holdout decides: a median 8 % off is refused beside the champion, the champion's twin is not."""
+    champion = Candidate.load(good.model)
+    worse = sabotaged(good, tmp_path / "worse", scale("stopping_distance_m", 1.08))
+    assert "worse than champion" in failed(examine.examine(worse, champion, holdout))
+    assert failed(examine.examine(champion, champion, holdout)) == set()
+
+
+def test_a_dead_gate_would_show(good: Chain, holdout: Holdout) -> None:
+    """The sweeps do find what they look for: with speed and friction swapped in meaning, both report steps."""
+    model = Candidate.load(good.model)
+    flipped = physical._sweep(model, holdout.inputs, "speed", physical._SPEEDS_MPS[::-1].copy())
+    assert physical._share(flipped[:, 1:] < 0.99 * flipped[:, :-1]) > 0.9
+
+
+def test_the_verdict_can_be_replayed_to_the_byte(good: Chain, tmp_path: Path) -> None:
+    """The same model, holdout and champion give the same verdict and dossier."""
+    words = ["brakeline-validate", "validate", "--model", good.model, "--holdout", good.holdout]
+    words += ["--champion", good.champion]
+    for output in ("verdict", "dossier", "metrics", "measurements"):
+        words += [f"--{output}", tmp_path / output]
+    assert command(*words).code == 0
+    assert (tmp_path / "verdict").read_bytes() == good.verdict.read_bytes()
+    assert (tmp_path / "dossier").read_bytes() == good.dossier.read_bytes()
+
+
+def test_no_clock_is_in_the_verdict(good: Chain) -> None:
+    """Nothing timed decides: no key of the verdict speaks of seconds."""
+    assert not re.search(r"seconds|_ms|_us|_s\"|latency", good.verdict.read_text())
+    assert json.loads(good.measurements.read_text())["single_row_p50_us"] > 0
+
+
+def test_the_dossier_needs_nothing_from_outside(good: Chain) -> None:
+    """One page, verdict first, every gate in it, and no address to fetch from."""
+    page = good.dossier.read_text()
+    assert page.index("Passed") < page.index("What was checked")
+    for gate in gates.TABLE:
+        assert gate.name in page
+    fetched = re.findall(r"(?:src|href)=\"(?!#)[^\"]*\"|@import|url\((?!#|&quot;#)", page)
+    assert fetched == []
+    assert page.count("<svg") == 6
+
+
+@pytest.mark.parametrize("damage", ["no graph", "half a graph", "no probes"])
+def test_a_broken_model_artifact_is_bad_data(damage: str, good: Chain, holdout: Holdout, tmp_path: Path) -> None:
+    """What cannot be examined is an error, not a verdict."""
+    shutil.copytree(good.model, tmp_path / "model")
+    graph = tmp_path / "model" / "model.onnx"
+    if damage == "no graph":
+        graph.unlink()
+    elif damage == "half a graph":
+        graph.write_bytes(graph.read_bytes()[:1000])
+    else:
+        (tmp_path / "model" / "probes.parquet").unlink()
+    with pytest.raises(StepError) as refused:
+        examine.examine(Candidate.load(tmp_path / "model"), None, holdout)
+    assert refused.value.exit_code == 65
