@@ -45,7 +45,7 @@ class Done:
         return str(self.result["artifacts"][output]["metadata"]["sha256"])
 
 
-def command(*words: str | Path, environment: dict[str, str] | None = None, folder: Path | None = None) -> Done:
+def command(*words: object, environment: dict[str, str] | None = None, folder: Path | None = None) -> Done:
     """Run a console script of this environment to its end."""
     program, *rest = map(str, words)
     done = subprocess.run(
@@ -75,7 +75,7 @@ def make_chain(folder: Path, rows: int, holdout_rows: int, seed: int = 0) -> Non
     at = Chain(folder)
     (folder / "recorded.csv").write_text("wheel_speed_mps,vehicle_class,stopping_distance_m\n27.78,1,36.5\n")
     sizes = ("--rows", str(rows), "--holdout-rows", str(holdout_rows), "--seed", str(seed))
-    steps: list[tuple[str | Path, ...]] = [
+    steps: list[tuple[object, ...]] = [
         ("brakeline-synthesize", "generate", "--part", at.part, *sizes),
         ("brakeline-synthesize", "assemble", "--parts", at.part, "--recorded-stops", folder / "recorded.csv",
          "--dataset", at.dataset, "--holdout", at.holdout),

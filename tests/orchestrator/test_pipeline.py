@@ -80,7 +80,13 @@ def test_components_are_true_to_their_steps(spec: dict[str, Any]) -> None:
         known = {key: entry["type"] for key, entry in described["parameters"].items()}
         assert given.items() <= known.items(), name
         options = {word.removeprefix("--").replace("-", "_") for word in container["args"] if word.startswith("--")}
-        allowed = {"executor_input", *described["inputs"], *described["outputs"], *described["output_parameters"], *known}
+        allowed = {
+            "executor_input",
+            *described["inputs"],
+            *described["outputs"],
+            *described["output_parameters"],
+            *known,
+        }
         assert options <= allowed, name
 
 

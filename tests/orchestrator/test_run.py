@@ -80,7 +80,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_a_killed_run_repeated_completes(after: str, undisturbed: dict[str, str], tmp_path: Path) -> None:
     """SIGKILL of the run and its steps in the middle; the same command again ends as an undisturbed one."""
     words = [str(BIN / "brakeline"), "demo", "--state", str(tmp_path), "--json", *REFUSED]
-    child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    child = subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     assert child.stderr is not None
     for line in child.stderr:
         if '"started"' in line and after in line:
@@ -96,7 +98,7 @@ def test_a_killed_run_repeated_completes(after: str, undisturbed: dict[str, str]
 
 @pytest.mark.slow
 def test_two_places_give_the_same_bytes(tmp_path: Path) -> None:
-    """At full size: fresh states, no cache, other thread counts and hash seeds; dataset, model and verdict are equal."""
+    """At full size: fresh states, no cache, other threads and hash seeds; dataset, model and verdict are equal."""
     results = []
     for name, threads, seed in (("one", "1", "1"), ("two", "4", "77")):
         environment = {"OMP_NUM_THREADS": threads, "POLARS_MAX_THREADS": threads, "PYTHONHASHSEED": seed}

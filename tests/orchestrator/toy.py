@@ -7,7 +7,7 @@ from pathlib import Path
 from kfp import compiler, dsl
 from kfp.dsl import Artifact, Input, Output, OutputPath
 
-SCRIPT = '''#!{python}
+SCRIPT = """#!{python}
 import json, os, sys, time
 verb, record, *words = sys.argv[1:]
 given = json.loads(record)
@@ -28,7 +28,7 @@ for name, listed in given["outputs"].get("artifacts", dict()).items():
     made[name] = dict(artifacts=[dict(name=name, uri=uri, metadata=dict(sha256="0" * 64))])
 values = dict(passed=words[0] == "yes") if verb == "judge" else dict()
 json.dump(dict(artifacts=made, parameterValues=values), open(given["outputs"]["outputFile"], "w"))
-'''
+"""
 
 RECORD = dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER
 COMMAND = "toy-step"

@@ -61,7 +61,10 @@ def test_one_version_is_live(registry: SqliteRegistry, folder: Path) -> None:
     registry.set_state(NAME, "2", State.LIVE, by="bob")
     assert [version.state for version in registry.list(NAME)] == [State.REGISTERED, State.LIVE]
     with sqlite3.connect(registry._file) as db:
-        assert db.execute("SELECT version, state, by FROM changes").fetchall() == [(1, "live", "ann"), (2, "live", "bob")]
+        assert db.execute("SELECT version, state, by FROM changes").fetchall() == [
+            (1, "live", "ann"),
+            (2, "live", "bob"),
+        ]
 
 
 def test_names_do_not_mix(registry: SqliteRegistry, folder: Path) -> None:

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 
 from tests.conftest import BIN, Chain, command
@@ -19,7 +18,6 @@ from tests.steps.verbs import GUARDED, VERBS, Verb
 STEPS = sorted({verb.step for verb in (*VERBS, *GUARDED)} | {"deploy"})
 every_verb = pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 every_step = pytest.mark.parametrize("step", STEPS)
-reads_a_table = pytest.mark.parametrize("verb", [verb for verb in VERBS if verb.table], ids=lambda verb: verb.name)
 
 
 @every_step
@@ -62,14 +60,14 @@ def test_success_is_one_json_line_and_whole_artifacts(verb: Verb, tiny: Chain, t
         made = done.result["artifacts"][output]
         assert Path(made["uri"]).exists()
         assert len(made["metadata"]["sha256"]) == 64
-    assert not [file for file in tmp_path.rglob(".*")]
+    assert not list(tmp_path.rglob(".*"))
 
 
 @every_verb
 def test_the_executor_output_reports_every_artifact(verb: Verb, tiny: Chain, tmp_path: Path) -> None:
     """With KFP's executor input alone, no paths on the command line, the step does the same and writes its output."""
     message = _executor_input(verb, tiny, tmp_path)
-    plain = [word for option in verb.settings for word in (option.format(out=tmp_path, chain=tiny.folder),)]
+    plain = [word.format(out=tmp_path, chain=tiny.folder) for word in verb.settings]
     words = [f"brakeline-{verb.step}", verb.verb, "--executor-input", json.dumps(message), *plain]
     done = command(*words)
     assert done.code == 0, done.stderr
@@ -127,33 +125,6 @@ def test_an_output_below_a_file_ends_with_2(verb: Verb, tiny: Chain, tmp_path: P
     assert str(tmp_path / "file") in done.error["message"]
 
 
-BAD_TABLES = {
-    "not Parquet": "Parquet",
-    "truncated": "Parquet",
-    "no contract": "contract",
-    "contract of version 99": "99",
-    "a column missing": "friction_estimate",
-    "a column of another type": "Float64",
-    "NaN where none may be": "NaN",
-    "out of range": "999",
-    "no rows": "at least 1",
-    "a distance below 0": "stopping_distance_m",
-    "an empty folder": "no .parquet file",
-}
-
-
-@reads_a_table
-@pytest.mark.parametrize("fault", BAD_TABLES)
-def test_bad_tables_end_with_65(verb: Verb, fault: str, tiny: Chain, tmp_path: Path) -> None:
-    """Each kind of broken table is bad data; the message says what was found, and no output appears."""
-    bad = tmp_path / "bad"
-    _break_table(tiny.folder / verb.inputs[verb.table], bad, fault)
-    done = command(*verb.words(tiny.folder, tmp_path / "out", **{verb.table: bad}))
-    assert done.code == 65, done.stderr
-    assert BAD_TABLES[fault] in done.error["message"]
-    assert not [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
-
-
 @every_verb
 def test_sigterm_ends_within_a_second_and_leaves_nothing(verb: Verb, tiny: Chain, tmp_path: Path) -> None:
     """SIGTERM at several instants: the process ends promptly, and no output is half there."""
@@ -195,7 +166,9 @@ def test_same_inputs_and_seed_give_the_same_bytes(verb: Verb, tiny: Chain, tmp_p
 @pytest.mark.parametrize("rows", ["2000", "2000.0", "2e3"])
 def test_numbers_are_read_as_kfp_writes_them(rows: str, tmp_path: Path) -> None:
     """A whole number may come as 2000, 2000.0 or 2e3."""
-    done = command("brakeline-synthesize", "generate", "--part", tmp_path / "part", "--rows", rows, "--holdout-rows", "9")
+    done = command(
+        "brakeline-synthesize", "generate", "--part", tmp_path / "part", "--rows", rows, "--holdout-rows", "9"
+    )
     assert done.result["dataset_rows"] == 2000
 
 
@@ -242,41 +215,6 @@ def _executor_input(verb: Verb, chain: Chain, out: Path) -> dict[str, Any]:
             "outputFile": str(out / "run" / "executor_output.json"),
         },
     }
-
-
-def _break_table(table: Path, bad: Path, fault: str) -> None:
-    bad.mkdir()
-    (part,) = table.glob("*.parquet")
-    metadata = pl.read_parquet_metadata(part)
-    metadata.pop("ARROW:schema", None)
-    frame, target = pl.read_parquet(part), bad / part.name
-    contract = json.loads(metadata["brakeline.contract"])
-    match fault:
-        case "an empty folder":
-            return
-        case "not Parquet":
-            target.write_text("speed,distance\n1,2\n")
-            return
-        case "truncated":
-            target.write_bytes(part.read_bytes()[:-200])
-            return
-        case "no contract":
-            metadata = {}
-        case "contract of version 99":
-            metadata["brakeline.contract"] = json.dumps(contract | {"version": 99})
-        case "a column missing":
-            frame = frame.drop("friction_estimate")
-        case "a column of another type":
-            frame = frame.with_columns(pl.col("friction_estimate").cast(pl.Float64))
-        case "NaN where none may be":
-            frame = frame.with_columns(pl.lit(float("nan"), pl.Float32).alias("wheel_speed_mps"))
-        case "out of range":
-            frame = frame.with_columns(pl.lit(999.0, pl.Float32).alias("wheel_speed_mps"))
-        case "no rows":
-            frame = frame.head(0)
-        case "a distance below 0":
-            frame = frame.with_columns(pl.lit(-1.0, pl.Float32).alias("stopping_distance_m"))
-    frame.write_parquet(target, metadata=metadata)
 
 
 def _signalled(verb: Verb, chain: Chain, out: Path, number: int, delay_s: float) -> tuple[int, float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from brakeline_synthesize import assemble, drives, generate, recorded
+from brakeline_synthesize import assemble, drives, generate, physics, recorded
 from brakeline_synthesize.contract import CONTRACT
 from stepkit import artifacts, contract, tables
 from stepkit.errors import ContractViolation, StepError
@@ -129,7 +129,7 @@ def test_the_prior_admits_only_stops_that_end() -> None:
     """Every sampled stop decelerates by at least the weakest that the prior admits."""
     seen = drives.sample(np.random.default_rng(11), 0, 2_000)
     assert np.isfinite(seen.gap_m).mean() == pytest.approx(0.7, abs=0.02)
-    assert drives.weakest_deceleration_mps2(seen.stop).min() >= drives.WEAKEST_DECELERATION_MPS2
+    assert physics.weakest_deceleration_mps2(seen.stop).min() >= drives.WEAKEST_DECELERATION_MPS2
 
 
 def test_shards_of_a_bad_form_are_a_usage_error() -> None:

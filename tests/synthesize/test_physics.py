@@ -107,7 +107,9 @@ def integrated(stop: Stop, step_s: float = 1e-3) -> np.ndarray:
         brakes = np.where(share < 1.0, share * full_at_start, physics.braking_mps2(stop, v))
         after = v - step_s * (brakes + physics.resistance_mps2(stop, v))
         moving = v > 0.0
-        way += np.where(moving, np.where(after > 0.0, 0.5 * (v + after) * step_s, 0.5 * v * v / (v - after) * step_s), 0.0)
+        way += np.where(
+            moving, np.where(after > 0.0, 0.5 * (v + after) * step_s, 0.5 * v * v / (v - after) * step_s), 0.0
+        )
         v = np.where(moving, np.maximum(after, 0.0), 0.0)
         time_s += step_s
     return way

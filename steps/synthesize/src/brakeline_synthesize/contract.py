@@ -8,7 +8,7 @@ CONTRACT = Contract(
         Feature("wheel_speed_mps", "speed", "m/s", 0.0, 70.0, False, "Speed over ground by the wheel sensors"),
         Feature("vehicle_class", "vehicle_class", "1", 0.0, 3.0, False, "0 small car, 1 mid-size car, 2 SUV, 3 van"),
         Feature("friction_estimate", "friction", "1", 0.0, 1.3, True, "Peak tyre-road friction, estimated"),
-        Feature("mass_kg", "mass", "kg", 600.0, 4500.0, True, "Vehicle mass with its load, estimated"),
+        Feature("mass_estimate_kg", "mass", "kg", 600.0, 4500.0, True, "Vehicle mass with its load, estimated"),
         Feature("grade", "grade", "1", -0.25, 0.25, True, "Rise over run ahead, above 0 uphill"),
         Feature("acceleration_mps2", "acceleration", "m/s²", -12.0, 8.0, True, "IMU, along the vehicle"),
         Feature("disc_temperature_c", "disc_temperature", "°C", -40.0, 900.0, True, "Front brake disc, modelled"),

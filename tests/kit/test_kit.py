@@ -1,0 +1,168 @@
+"""The kit's own promises: artifacts whole or absent, contracts and verdicts read strictly, arithmetic pinned."""
+
+import json
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+from stepkit import artifacts, contract, executor, tables, verdict
+from stepkit.errors import OutputNotWritable, Refused, StepError, TryAgain, UnreadableArtifact, UsageError
+from stepkit.signature import whole_number
+
+GOLDEN = (Path(__file__).parents[1] / "data" / "contract-v1.json").read_text()
+
+
+def test_a_folder_is_hashed_by_names_and_bytes(tmp_path: Path) -> None:
+    """Renaming a file or changing a byte changes the hash; hidden files, order and times do not."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x").write_text("1")
+    (tmp_path / "a" / "y").write_text("2")
+    first = artifacts.sha256_of(tmp_path / "a")
+    (tmp_path / "a" / ".hidden").write_text("3")
+    os.utime(tmp_path / "a" / "x", (1, 1))
+    assert artifacts.sha256_of(tmp_path / "a") == first
+    (tmp_path / "a" / "y").rename(tmp_path / "a" / "z")
+    assert artifacts.sha256_of(tmp_path / "a") != first
+
+
+def test_a_known_hash(tmp_path: Path) -> None:
+    """sha256 of `abc`, the first test vector of FIPS 180-2."""
+    (tmp_path / "f").write_bytes(b"abc")
+    assert artifacts.sha256_of(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_commit_replaces_a_folder_whole(tmp_path: Path) -> None:
+    """The new folder has nothing of the old one."""
+    for name in ("old", "new"):
+        staged = artifacts.staging_path(tmp_path / "out")
+        staged.mkdir()
+        (staged / name).write_text(name)
+        artifacts.commit(staged, tmp_path / "out")
+    assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == ["new"]
+
+
+def test_a_killed_writers_leftovers_are_removed(tmp_path: Path) -> None:
+    """The next writer of the same output tidies up; another output's are left alone."""
+    (tmp_path / ".out.partial-1").mkdir()
+    (tmp_path / ".other.partial-1").write_text("x")
+    artifacts.staging_path(tmp_path / "out")
+    assert [file.name for file in tmp_path.iterdir()] == [".other.partial-1"]
+
+
+def test_in_a_shared_place_nobodys_work_is_removed(tmp_path: Path) -> None:
+    """Two writers of one shared target get names of their own."""
+    (tmp_path / ".out.partial-1").mkdir()
+    names = {artifacts.staging_path(tmp_path / "out", shared=True).name for _ in range(3)}
+    assert len(names) == 3
+    assert (tmp_path / ".out.partial-1").exists()
+
+
+def test_equal_values_are_equal_json(tmp_path: Path) -> None:
+    """Key order does not show; NaN is refused, since JSON has none."""
+    artifacts.write_json(tmp_path / "a", {"b": 1, "a": [1.5, None]})
+    artifacts.write_json(tmp_path / "b", {"a": [1.5, None], "b": 1})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        artifacts.write_json(tmp_path / "c", float("nan"))
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(("number", "kind", "code"), [(28, TryAgain, 75), (13, OutputNotWritable, 2)])
+def test_a_full_disk_may_pass_and_no_permission_may_not(number: int, kind: type[StepError], code: int) -> None:
+    """ENOSPC is worth another try (75), EACCES is the caller's to mend (2)."""
+    failure = artifacts.writing_failed(Path("out"), OSError(number, os.strerror(number)))
+    assert isinstance(failure, kind)
+    assert failure.exit_code == code
+
+
+def test_the_golden_contract_reads_and_writes_back() -> None:
+    """Reading and writing the golden contract gives its bytes."""
+    assert contract.parse(GOLDEN).to_json() == GOLDEN.strip()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"version": 2}, "version 2, allowed 1"),
+        ({"name": "other"}, "no contract named"),
+        ({"features": [{"name": "x"}]}, "incomplete"),
+        ({"target": None}, "incomplete"),
+    ],
+)
+def test_what_is_no_known_contract_is_refused(change: dict[str, object], told: str) -> None:
+    """The reason says what was found and what is allowed."""
+    with pytest.raises(ValueError, match=told):
+        contract.parse(json.dumps(json.loads(GOLDEN) | change))
+
+
+def test_unknown_roles_are_an_error() -> None:
+    """Asking for a role that no feature plays names it."""
+    with pytest.raises(KeyError, match="rudder"):
+        contract.parse(GOLDEN).by_role("rudder")
+
+
+def test_parts_with_different_contracts_are_no_table(tmp_path: Path) -> None:
+    """All files of a table carry the same contract."""
+    for name, text in (("a", GOLDEN), ("b", GOLDEN.replace('"high":70.0', '"high":71.0'))):
+        pl.DataFrame({"x": [1]}).write_parquet(tmp_path / f"{name}.parquet", metadata={contract.METADATA_KEY: text})
+    with pytest.raises(StepError, match="another contract"):
+        tables.read_contract(tmp_path)
+
+
+def test_remote_artifacts_are_read_where_the_launcher_puts_them() -> None:
+    """s3, minio and gs URIs map to the launcher's folders; a local path is itself."""
+    wanted = {"s3://b/k": "/s3/b/k", "minio://b/k": "/minio/b/k", "gs://b/k": "/gcs/b/k", "/a/b": "/a/b"}
+    assert {uri: str(executor.local_path(uri)) for uri in wanted} == wanted
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "3"])
+def test_a_broken_executor_input_is_a_usage_error(text: str) -> None:
+    """What is no JSON object is refused before any work."""
+    with pytest.raises(UsageError, match="executor-input"):
+        executor.ExecutorInput.parse(text)
+
+
+@pytest.mark.parametrize(("text", "number"), [("3", 3), ("3.0", 3), ("3e2", 300), ("1000000", 1_000_000)])
+def test_whole_numbers_are_read_tolerantly(text: str, number: int) -> None:
+    """As KFP formats them from float64."""
+    parse = whole_number("any").parser
+    assert parse is not None
+    assert parse(text) == number
+
+
+def model(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / verdict.MODEL_FILE).write_bytes(b"abc")
+    return folder
+
+
+def test_a_verdict_counts_for_its_model_alone(tmp_path: Path) -> None:
+    """Passed, all gates passed, and this very graph: only then."""
+    made = model(tmp_path / "model")
+    good = {"schema_version": 1, "passed": True, "gates": [{"name": "a", "passed": True}],
+            "model_sha256": verdict.model_sha256(made)}  # fmt: skip
+    file = tmp_path / "verdict.json"
+    file.write_text(json.dumps(good))
+    assert verdict.require_passed(file, made) == good
+    changes: tuple[dict[str, object], ...] = (
+        {"passed": 1},
+        {"passed": None},
+        {"gates": []},
+        {"gates": [{"name": "a"}]},
+        {"model_sha256": ""},
+    )
+    for change in changes:
+        file.write_text(json.dumps(good | change))
+        with pytest.raises(Refused):
+            verdict.require_passed(file, made)
+    for text in ("", "null", "[]", json.dumps(good | {"schema_version": 99})):
+        file.write_text(text)
+        with pytest.raises(UnreadableArtifact):
+            verdict.require_passed(file, made)
+
+
+def test_arithmetic_is_pinned_before_numpy() -> None:
+    """Importing a step sets what makes numpy and OpenBLAS compute alike on every CPU."""
+    assert "X86_V4" in os.environ["NPY_DISABLE_CPU_FEATURES"]
+    assert os.environ["OPENBLAS_CORETYPE"] == "Haswell"

@@ -1,0 +1,89 @@
+"""build.py: it says what a machine lacks, tidies up after a killed set-up, and reports benchmarks in one form."""
+
+import importlib.util
+import json
+import types
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import HOUSE, command
+
+
+@pytest.fixture
+def build() -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location("build", HOUSE / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_python_without_venv_is_told_what_to_install(
+    build: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the package for Debian and for RHEL, and the way around."""
+    monkeypatch.setattr(build, "_importable", lambda _: False)
+    monkeypatch.setattr(build.shutil, "which", lambda *_, **__: None)
+    with pytest.raises(SystemExit) as ended:
+        build.check_machine()
+    for word in ("python3-venv", "dnf", "uv"):
+        assert word in str(ended.value)
+
+
+def test_an_old_python_is_told_so(build: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found and wanted version are in the message."""
+    monkeypatch.setattr(build.sys, "version_info", (3, 9, 2))
+    with pytest.raises(SystemExit, match=r"3\.11 or newer"):
+        build.check_machine()
+
+
+def test_another_platform_is_told_what_holds_there(
+    build: types.ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Elsewhere than on Linux x86-64 it says at once what is not promised, and goes on."""
+    monkeypatch.setattr(build.platform, "machine", lambda: "arm64")
+    build.check_machine()
+    assert "only Linux x86-64 is supported" in capsys.readouterr().err
+
+
+def test_the_set_up_is_done_once_and_again_when_the_locks_change(
+    build: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stamp of other locks, or none after a kill, means a new set-up; the right stamp means none."""
+    calls: list[str] = []
+    monkeypatch.setattr(build, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(build, "HOUSE", tmp_path)
+    monkeypatch.setattr(build, "_fingerprint", lambda: "these locks")
+
+    def install(_: list[str], doing: str) -> None:
+        (tmp_path / ".venv").mkdir(exist_ok=True)
+        calls.append(doing)
+
+    monkeypatch.setattr(build, "_install", install)
+    build.ensure_environment()
+    assert len(calls) == 3
+    build.ensure_environment()
+    assert len(calls) == 3
+    (tmp_path / ".venv" / "brakeline.stamp").write_text("other locks")
+    build.ensure_environment()
+    assert len(calls) == 6
+
+
+def test_installs_are_checked_by_hash(build: types.ModuleType) -> None:
+    """Nothing is installed whose hash is not in the lock."""
+    source = Path(build.__file__ or "").read_text()
+    assert '"--require-hashes", "-r", str(LOCK)' in source
+    assert '"--no-deps", "--no-build-isolation"' in source
+
+
+@pytest.mark.slow
+def test_a_benchmark_reports_in_the_agreed_form() -> None:
+    """One JSON object: bench, machine, figures with value, unit, aim, met and rounds."""
+    told = json.loads(command("python", HOUSE / "build.py", "bench", "runner", "--json").stdout)
+    assert told["bench"] == "runner"
+    assert told["machine"]["cores"] >= 1
+    for figure in told["figures"]:
+        assert figure.keys() == {"name", "value", "unit", "aim", "met", "rounds"}
+        assert len(figure["rounds"]) == 3
