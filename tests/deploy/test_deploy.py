@@ -1,6 +1,7 @@
 """Deploy: a version is served and proven by a real server, or the one before it serves again."""
 
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -141,6 +142,25 @@ def test_a_failed_proof_restores_the_version_before(fault: str, good: Chain, tmp
     assert done.code == (65 if fault == "wrong answers" else 69), done.stderr
     assert store.primary() == "1"
     assert '"rolled_back"' in done.stderr
+
+
+def test_a_first_version_that_fails_its_proof_is_taken_out_of_service(good: Chain, tmp_path: Path) -> None:
+    """With nothing to go back to, the server serves nothing rather than what was not proven."""
+    golden = json.loads((good.model / "golden.json").read_text())
+    golden["outputs"]["stopping_distance_m"][0] *= 1.01
+    wrong = tmp_path / "model"
+    shutil.copytree(good.model, wrong)
+    (wrong / "golden.json").write_text(json.dumps(golden))
+    with serving(tmp_path / "store") as server:
+        done = apply(good, tmp_path, registered(good, tmp_path, "1"), server, model=wrong)
+        assert done.code == 65
+        assert "golden request" in done.error["message"]
+        deadline = time.monotonic() + 5
+        while httpx.get(f"{server}/v2/health/ready").status_code == 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert httpx.get(f"{server}/v2/health/live").status_code == 200
+        assert apply(good, tmp_path, registered(good, tmp_path, "1"), server).code == 0
 
 
 def test_a_rollout_killed_before_its_proof_is_no_place_to_go_back_to(good: Chain, tmp_path: Path) -> None:

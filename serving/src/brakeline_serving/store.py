@@ -42,7 +42,7 @@ class Served:
 
 
 class _Pointer(msgspec.Struct, frozen=True):
-    primary: str
+    primary: str | None  # null takes the model out of service, which a missing file does not
     shadow: str | None = None
 
 
@@ -131,6 +131,8 @@ class Follower:
     ) -> Served:
         if pointer is None:
             return Served(self._served.primary, self._served.shadow, refused)
+        if pointer.primary is None:
+            return Served(None, None, refused)
         primary = found[pointer.primary]
         shadow = found[pointer.shadow] if pointer.shadow else None
         return Served(

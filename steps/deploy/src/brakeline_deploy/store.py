@@ -32,9 +32,10 @@ class ModelStore:
         if not self.serving_file.exists():
             return None
         content = artifacts.read_json(self.serving_file)
-        if not isinstance(content, dict) or not isinstance(content.get("primary"), str):
-            raise UnreadableArtifact(self.serving_file, "serving.json", "no text under 'primary'")
-        return str(content["primary"])
+        primary = content.get("primary", 0) if isinstance(content, dict) else 0
+        if primary is not None and not isinstance(primary, str):
+            raise UnreadableArtifact(self.serving_file, "serving.json", "neither text nor null under 'primary'")
+        return primary
 
     def install(self, model: Path, version: str, sha256: str) -> Path:
         """Put a model's graph under its version; the same graph again changes nothing.
@@ -60,7 +61,7 @@ class ModelStore:
     def serve(self, version: str | None) -> None:
         """Make a version the primary, in one move; None takes the model out of service."""
         if version is None:
-            self.serving_file.unlink(missing_ok=True)
+            artifacts.write_json(self.serving_file, {"primary": None})
             return
         if not (self.root / self.name / version / MODEL_FILE).is_file():
             raise UsageError(f"the model store {self.root} holds no version {version} of {self.name}", version=version)

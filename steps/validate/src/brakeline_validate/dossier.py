@@ -19,6 +19,7 @@ def write(page: Path, findings: Findings, model: Candidate, holdout: Holdout) ->
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["figure"] = _figure
     measured = findings.overall is not None
     html = environment.get_template("dossier.html.j2").render(
         findings=findings,
@@ -33,6 +34,11 @@ def write(page: Path, findings: Findings, model: Candidate, holdout: Holdout) ->
         errors=plots.error_by_truth(findings.by_truth) if measured else "",
     )
     page.write_text(html, encoding="utf-8")
+
+
+def _figure(value: float) -> str:
+    """Readable at any size: counts with separators, shares with four digits."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _highway(model: Candidate) -> list[dict[str, float]]:

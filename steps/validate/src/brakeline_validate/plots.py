@@ -25,10 +25,17 @@ def stopping_distances(model: Candidate) -> str:
     ]
     points = [{"speed": mph * MPS_PER_MPH * KMPH_PER_MPS, "median": m} for mph, m in BRAKING_M.items()]
     colour = alt.Color(
-        "road:N", title="road", scale=alt.Scale(domain=list(_ROAD_COLOURS), range=list(_ROAD_COLOURS.values()))
+        "road:N",
+        title="road",
+        legend=alt.Legend(symbolOpacity=1, symbolType="square"),
+        scale=alt.Scale(domain=list(_ROAD_COLOURS), range=list(_ROAD_COLOURS.values())),
     )
     base = alt.Chart(_data(rows)).encode(x=alt.X("speed:Q", title="speed [km/h]"), color=colour)
-    y = alt.Y("median:Q", title="distance to standstill [m]", scale=alt.Scale(type="log", domain=[1, 2000]))
+    y = alt.Y(
+        "median:Q",
+        title="distance to standstill [m]",
+        scale=alt.Scale(type="log", domain=[1, 2000], nice=False, clamp=True),
+    )
     band = base.mark_area(opacity=0.18).encode(y=y, y2="upper:Q")
     edge = base.mark_line(strokeDash=[4, 3], strokeWidth=1).encode(y="upper:Q")
     line = base.mark_line().encode(y=y)
