@@ -90,10 +90,26 @@ def test_a_killed_run_repeated_completes(after: str, undisturbed: dict[str, str]
             break
     os.killpg(child.pid, signal.SIGKILL)
     child.wait(10)
+    _wait_until_no_server(tmp_path / "models")
     code, told = demo(tmp_path, *REFUSED)
     assert code == 65
     assert told["status"] == "refused"
     assert told["sha256"] == undisturbed
+
+
+def _wait_until_no_server(store: Path) -> None:
+    """The server ends with the run that started it, however that ended."""
+    deadline = time.monotonic() + 10
+    while any(str(store).encode() in _command_line(process) for process in Path("/proc").glob("[0-9]*")):
+        assert time.monotonic() < deadline, "the killed run left its server behind"
+        time.sleep(0.1)
+
+
+def _command_line(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 @pytest.mark.slow

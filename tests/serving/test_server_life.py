@@ -159,3 +159,17 @@ def test_a_bad_file_and_a_taken_port_end_it_with_their_own_codes(tmp_path: Path)
 def test_version_is_printed() -> None:
     """--version names the program and its version."""
     assert _run("--version").stdout.startswith("brakeline-serving 0.")
+
+
+def test_it_ends_with_the_process_that_holds_its_stdin(tmp_path: Path) -> None:
+    """A starter that is killed leaves no server behind; without the option stdin does not matter."""
+    words = [COMMAND, "--model-store", str(tmp_path), "--port", "0", "--until-stdin-closes"]
+    child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert b"listening" in child.stdout.readline()
+    time.sleep(0.2)
+    assert child.poll() is None
+    child.stdin.close()
+    assert child.wait(10) == 0
+    child.stdout.close()

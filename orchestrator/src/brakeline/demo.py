@@ -83,14 +83,14 @@ def print_for_people(done: Demo) -> None:
         Console(stderr=True).print(f"[red]{facts['status']}[/]: {facts['error']}", highlight=False)
         return
     table = Table(
-        title="Way to standstill [m]: what the served model says, beside the UK Highway Code's braking distance"
+        title="Way to standstill \\[m]: what the served model says, beside the UK Highway Code's braking distance"
     )
-    for column in ("speed [mph]", "Highway Code", "dry", "dry, bound", "wet", "wet, bound"):
+    for column in ("speed \\[mph]", "Highway Code", "dry", "dry, bound", "wet", "wet, bound"):
         table.add_column(column, justify="right")
     for line in done.lines:
         table.add_row(*(str(value) for value in asdict(line).values()))
     console.print(table)
-    console.print(f"model     version {facts['model_version']}, passed its gates, served at {done.server}")
+    console.print(f"model     version {facts['model_version']}, passed its gates, answered at {done.server}")
     console.print(f"dossier   {facts['dossier']}", soft_wrap=True)
     console.print(f"run       {facts['folder']}", soft_wrap=True)
     console.print(f"took      {facts['seconds']} s; {facts['tasks_cached']} of {len(done.kept.tasks)} tasks unchanged")
@@ -113,8 +113,10 @@ def _server(store: Path, log: Path, port: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder, log.open("ab") as stream:
         ready = Path(folder) / "ready"
         command = [str(script), "--model-store", str(store), "--port", str(port), "--ready-file", str(ready)]
-        # A session of its own: Ctrl-C ends the run first, and the server after it.
-        child = subprocess.Popen(command, stdout=stream, stderr=stream, start_new_session=True)
+        command += ["--until-stdin-closes"]
+        # A session of its own: Ctrl-C ends the run first, and the server after it. The pipe closes, and the
+        # server ends, also when this process is killed.
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stream, stderr=stream, start_new_session=True)
         try:
             yield _address(child, ready, log)
         finally:

@@ -27,6 +27,9 @@ def main(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8080,
     ready_file: Annotated[Path | None, typer.Option(help="Gets the URL once the server listens.")] = None,
+    until_stdin_closes: Annotated[
+        bool, typer.Option("--until-stdin-closes", help="End with the process that holds the other end of stdin.")
+    ] = False,
     insecure: Annotated[bool, typer.Option("--insecure", help="Allow any address.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
@@ -40,7 +43,8 @@ def main(
     if not insecure and not _is_loopback(host):
         reason = "there is no TLS and no authentication yet; --insecure allows it"
         raise typer.BadParameter(f"--host {host} can be reached by others, and {reason}")
-    raise typer.Exit(server.run(server.Settings(model_name, model_store, model, host, port, ready_file)))
+    settings = server.Settings(model_name, model_store, model, host, port, ready_file, until_stdin_closes)
+    raise typer.Exit(server.run(settings))
 
 
 def _is_loopback(host: str) -> bool:

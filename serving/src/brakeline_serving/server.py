@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ class Settings:
     host: str
     port: int
     ready_file: Path | None
+    until_stdin_closes: bool = False
 
 
 def run(settings: Settings) -> int:
@@ -60,6 +62,8 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if settings.until_stdin_closes:
+        _stop_when_stdin_closes(loop, stop)
     loop.set_exception_handler(_report)
     metrics = Metrics()
     plane = DataPlane(settings.name, metrics)
@@ -80,6 +84,18 @@ async def _serve(settings: Settings) -> None:
     if follower is not None:
         follower.stop(timeout_s=0.2)
     diary.note("stopped")
+
+
+def _stop_when_stdin_closes(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """A starter that is killed cannot signal; but the pipe it holds closes with it."""
+    stdin = sys.stdin.fileno()
+
+    def read() -> None:
+        if not os.read(stdin, 4096):
+            loop.remove_reader(stdin)
+            stop.set()
+
+    loop.add_reader(stdin, read)
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
