@@ -60,7 +60,7 @@ def _by_hand(at: Path) -> float:
     start = time.perf_counter()
     for line in (
         f"synthesize generate --part part --rows {ROWS} --holdout-rows {HOLDOUT_ROWS}",
-        "synthesize assemble --parts part --recorded-stops recorded.csv --dataset dataset --holdout holdout",
+        "synthesize assemble --parts part --recorded recorded.csv --dataset dataset --holdout holdout",
         "train search --dataset dataset --results results --trials 1",
         "train fit --dataset dataset --results results --model model",
         "register champion --live live --registry sqlite:///registry.sqlite",

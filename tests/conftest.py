@@ -77,7 +77,7 @@ def make_chain(folder: Path, rows: int, holdout_rows: int, seed: int = 0) -> Non
     sizes = ("--rows", str(rows), "--holdout-rows", str(holdout_rows), "--seed", str(seed))
     steps: list[tuple[object, ...]] = [
         ("brakeline-synthesize", "generate", "--part", at.part, *sizes),
-        ("brakeline-synthesize", "assemble", "--parts", at.part, "--recorded-stops", folder / "recorded.csv",
+        ("brakeline-synthesize", "assemble", "--parts", at.part, "--recorded", folder / "recorded.csv",
          "--dataset", at.dataset, "--holdout", at.holdout),
         ("brakeline-train", "search", "--dataset", at.dataset, "--results", at.results, "--trials", "1"),
         ("brakeline-train", "fit", "--dataset", at.dataset, "--results", at.results, "--model", at.model),

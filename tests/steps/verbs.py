@@ -32,7 +32,7 @@ class Verb:
 
 VERBS = (
     Verb("synthesize", "generate", {}, ("part",), ("--rows", "2000", "--holdout-rows", "1000", "--seed", "7")),
-    Verb("synthesize", "assemble", {"parts": "part", "recorded_stops": "recorded.csv"}, ("dataset", "holdout")),
+    Verb("synthesize", "assemble", {"parts": "part", "recorded": "recorded.csv"}, ("dataset", "holdout")),
     Verb("train", "search", {"dataset": "dataset"}, ("results",), ("--trials", "2"), "dataset"),
     Verb("train", "fit", {"dataset": "dataset", "results": "results"}, ("model",), (), "dataset"),
     Verb(

@@ -19,11 +19,11 @@ def synthesize(part: Output[Dataset], rows: int, holdout_rows: int, seed: int, s
 
 @container_component
 def assemble(
-    parts: Input[list[Dataset]], recorded_stops: Input[Dataset], dataset: Output[Dataset], holdout: Output[Dataset]
+    parts: Input[list[Dataset]], recorded: Input[Dataset], dataset: Output[Dataset], holdout: Output[Dataset]
 ):
     """All shards and the recorded stops as one dataset and one holdout. The list comes by the executor input."""
     return container(
-        "synthesize", "assemble", "--recorded-stops", recorded_stops.path, "--dataset", dataset.path,
+        "synthesize", "assemble", "--recorded", recorded.path, "--dataset", dataset.path,
         "--holdout", holdout.path,
     )  # fmt: skip
 

@@ -58,7 +58,7 @@ def brakeline(
     with dsl.ParallelFor(data_shards) as shard:
         synthesize = step.synthesize(rows=rows, holdout_rows=holdout_rows, seed=seed, shard=shard)
     parts = dsl.Collected(synthesize.outputs["part"])
-    assemble = step.assemble(parts=parts, recorded_stops=stops.output)
+    assemble = step.assemble(parts=parts, recorded=stops.output)
     dataset, holdout = assemble.outputs["dataset"], assemble.outputs["holdout"]
 
     with dsl.ParallelFor(search_shards) as shard:

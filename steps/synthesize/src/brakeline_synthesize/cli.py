@@ -30,15 +30,16 @@ def generate_shard(
 @app.step("assemble")
 def assemble_sets(
     parts: Annotated[list[Path], input_artifacts("Shards of one `generate` call", kind="Dataset")],
-    recorded_stops: Annotated[Path, input_artifact("Recorded stops, CSV or Parquet", kind="Dataset")],
+    recorded: Annotated[Path, input_artifact("Recorded stops, CSV or Parquet", kind="Dataset")],
     dataset: Annotated[Path, output_artifact("Folder of Parquet files to learn from", kind="Dataset")],
     holdout: Annotated[Path, output_artifact("Folder of Parquet files to judge by", kind="Dataset")],
 ) -> Result:
     """Join shards and recorded stops into one dataset and one holdout, in an order that no shard decides."""
-    from brakeline_synthesize import assemble, recorded
+    from brakeline_synthesize import assemble
+    from brakeline_synthesize import recorded as recordings
     from brakeline_synthesize.contract import CONTRACT
 
-    stops = recorded.read(recorded_stops)
+    stops = recordings.read(recorded)
     written = assemble.assemble(parts, stops, {"dataset": dataset, "holdout": holdout})
     version = {"contract_version": CONTRACT.version}
     return Result(
