@@ -184,9 +184,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="build.py", description=f"verbs:\n{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("verb", choices=VERBS, metavar="VERB")
+    parser.add_argument("verb", choices=VERBS, metavar="VERB", nargs="?")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to the verb; try --help after it")
     chosen = parser.parse_args()
+    if chosen.verb is None:
+        parser.print_help(sys.stderr)
+        return 2
     check_machine()
     ensure_environment()
     enter_environment()
