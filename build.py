@@ -6,6 +6,7 @@ The part above `main` is stdlib only: it makes `.venv` from the hash-checked roo
 
 import argparse
 import hashlib
+import importlib.util
 import os
 import platform
 import runpy
@@ -219,7 +220,7 @@ def _venv_python() -> Path:
 
 
 def _importable(name: str) -> bool:
-    return __import__("importlib.util").util.find_spec(name) is not None
+    return importlib.util.find_spec(name) is not None
 
 
 def _lock(descriptor: int) -> None:
