@@ -134,6 +134,12 @@ def test_a_figure_that_was_not_measured_fails_its_gate() -> None:
     assert not any(judged.passed for judged in gates.judge({}, {}))
 
 
+def test_a_small_holdout_is_no_evidence(good: Chain, holdout: Holdout) -> None:
+    """The honest model is refused on 19,999 rows: what was not shown is not passed."""
+    small = replace(holdout, inputs=holdout.inputs[:19_999], distance_m=holdout.distance_m[:19_999])
+    assert failed(examine.examine(Candidate.load(good.model), None, small)) == {"rows lacking"}
+
+
 def test_no_gates_are_no_pass() -> None:
     """An empty list of gates is not a passed examination."""
     assert not Findings([]).passed

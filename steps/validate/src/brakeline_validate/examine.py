@@ -18,6 +18,7 @@ from brakeline_validate.metrics import Score
 
 # Rows come in drives of some ten alike: a share of 1 in 100 cannot be told from fewer rows than this.
 LEAST_SLICE_ROWS = 1_500
+LEAST_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def _accuracy(overall: Score, observable: dict[str, Score]) -> tuple[dict[str, f
     skipped = [name for name, score in observable.items() if score.rows < LEAST_SLICE_ROWS]
     note = f"{worst}" + (f"; too few rows to judge: {', '.join(skipped)}" if skipped else "")
     values = {
+        "rows lacking": float(max(LEAST_ROWS - overall.rows, 0)),
         "bound missed": overall.missed_share,
         "bound missed, worst slice": judged[worst].missed_share if worst else float("nan"),
         "bound far missed": overall.far_missed_share,

@@ -43,6 +43,7 @@ CONTRACT = Gate("contract", 0, "differences", "A model for other inputs answers 
 TABLE = (
     Gate("parity", 1e-4, "relative", "The graph must be the model that was fitted.", PASSENGERS),
     Gate("impossible answers", 0.0, "share", "Distances are finite, above 0, and bounded from above.", PASSENGERS),
+    Gate("rows lacking", 0, "rows", "Few rows cannot show how often a rare miss happens.", PASSENGERS),
     Gate("bound missed", 0.0125, "share", "The bound is stated for 99 of 100 stops.", PASSENGERS),
     Gate("bound missed, worst slice", 0.02, "share", "No observable condition may hide below the mean.", PASSENGERS),
     Gate("bound far missed", 0.003, "share", "A stop 30 % beyond its bound is an accident.", PASSENGERS),
