@@ -21,7 +21,7 @@ VENV = HOUSE / ".venv"
 LOCK = HOUSE / "requirements.lock"
 PACKAGES = (
     "steps/kit", "steps/synthesize", "steps/train", "steps/validate", "steps/register", "steps/deploy",
-    "orchestrator", "serving",
+    "orchestrator", "serving", "steps/base",
 )  # fmt: skip
 RECORDED = HOUSE / "tests" / "data" / "recorded_stops.csv"
 LEAST_PYTHON = (3, 11)
@@ -87,6 +87,11 @@ def enter_environment() -> None:
     os.execv(_venv_python(), [str(_venv_python()), str(HOUSE / "build.py"), *sys.argv[1:]])
 
 
+def images(arguments: list[str]) -> int:
+    """Build the step microimages and the server's: what changed, by content (the default verb)."""
+    return _call("brakeline-images", *arguments, folder=Path.cwd())
+
+
 def run(arguments: list[str]) -> int:
     """The pipeline end to end: server, five steps, and a client that asks the deployed model."""
     recorded = [] if "--recorded" in arguments or not RECORDED.is_file() else ["--recorded", str(RECORDED)]
@@ -129,14 +134,14 @@ def lock(arguments: list[str]) -> int:
     With --check nothing is written; the exit status says whether the packages' wishes still fit their locks.
     """
     own = [
-        f"brakeline-{name}" for name in ("stepkit", "synthesize", "train", "validate", "register", "deploy", "serving")
+        f"brakeline-{name}" for name in ("stepkit", "synthesize", "train", "validate", "register", "deploy", "serving", "images")
     ]
     hidden = [word for name in (*own, "brakeline") for word in ("--no-emit-package", name)]
     shared = [
         "uv", "pip", "compile", "pyproject.toml", "--universal", "--python-version", "3.11", "--generate-hashes",
         "--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate", "-q", *hidden,
     ]  # fmt: skip
-    extras = {"steps/kit": ["--extra", "data"], "orchestrator": ["--extra", "demo"]}
+    extras = {"steps/kit": ["--extra", "data"], "orchestrator": ["--extra", "demo", "--extra", "docker"]}
     stale = []
     for folder in (".", *PACKAGES):
         target = HOUSE / folder / "requirements.lock"
@@ -171,6 +176,7 @@ def bench(arguments: list[str]) -> int:
 
 
 VERBS: dict[str, Callable[[list[str]], int]] = {
+    "images": images,
     "run": run,
     "test": test,
     "check": check,
@@ -185,12 +191,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="build.py", description=f"verbs:\n{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("verb", choices=VERBS, metavar="VERB", nargs="?")
+    parser.add_argument("verb", choices=VERBS, metavar="VERB")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to the verb; try --help after it")
-    chosen = parser.parse_args()
-    if chosen.verb is None:
-        parser.print_help(sys.stderr)
-        return 2
+    words = sys.argv[1:]
+    if not words or (words[0].startswith("-") and words[0] not in {"-h", "--help"}):
+        words = ["images", *words]
+    chosen = parser.parse_args(words)
     check_machine()
     ensure_environment()
     enter_environment()

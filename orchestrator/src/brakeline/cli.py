@@ -45,13 +45,14 @@ def _top(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command("compile")
 def compile_ir(output: Annotated[Path, typer.Option(help="IR YAML to write.")] = Path("pipeline.yaml")) -> None:
-    """Compile the pipeline to KFP's IR YAML.
+    """Compile the pipeline to KFP's IR YAML, with the pushed images where `build.py images --push` recorded them.
 
     Example: brakeline compile --output pipeline.yaml
     """
-    from brakeline import run
+    from brakeline import images, run
 
-    print(json.dumps({"pipeline": str(run.compile_pipeline(output))}))
+    named = images.for_cluster()
+    print(json.dumps({"pipeline": str(run.compile_pipeline(output, named)), "images": named}))
 
 
 @app.command("run")

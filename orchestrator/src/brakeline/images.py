@@ -1,34 +1,106 @@
-"""Which image a step runs in: by content, never by a floating tag, so that caches and lineage can rely on it."""
+"""Which image a step runs in: by content, never by a floating tag, so that caches and lineage can rely on it.
+
+`python build.py` writes the lock, `orchestrator/images.lock.json`; runners and manifests read it through here.
+"""
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 STEPS = ("synthesize", "train", "validate", "register", "deploy")
+SERVING = "serving"
 HOUSE = Path(__file__).resolve().parents[3]
 LOCK = HOUSE / "orchestrator" / "images.lock.json"
+SCHEMA_VERSION = 1
 
 _NOT_CONTENT = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
 
+@dataclass(frozen=True)
+class Built:
+    """An image that was built: its local name, its id in the engine, what it was made of, and where it was pushed."""
+
+    reference: str
+    id: str
+    source: str
+    pushed: str = ""
+
+
+class NotBuilt(Exception):
+    """Images are missing, or older than the sources they were made of."""
+
+
+def built() -> dict[str, Built]:
+    """The images of the lock by name; none where nothing was built, or by a builder of another time."""
+    content = _lock()
+    return {name: Built(**image) for name, image in content.get("images", {}).items()}
+
+
+def base() -> dict[str, str]:
+    """The base that the lock's images stand on: `asked` and `reference`; empty where nothing was built."""
+    return dict(_lock().get("base", {}))
+
+
+def write(base_image: Mapping[str, str], images: Mapping[str, Built]) -> None:
+    """Write the lock atomically."""
+    listed = {name: asdict(image) for name, image in sorted(images.items())}
+    content = {"schema_version": SCHEMA_VERSION, "base": dict(base_image), "images": listed}
+    staged = LOCK.with_name(f".{LOCK.name}.partial")
+    staged.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    staged.replace(LOCK)
+
+
+def stale() -> list[str]:
+    """The images that are not built, or were built of other sources than those that are here."""
+    have = built()
+    return [name for name in (*STEPS, SERVING) if name not in have or have[name].source != source_hash(name)]
+
+
+def for_containers() -> dict[str, str]:
+    """The local image of every step, and the server's. Raises NotBuilt."""
+    if missing := stale():
+        state = "not built" if not LOCK.is_file() else "older than their sources"
+        raise NotBuilt(f"images of {', '.join(missing)} are {state}: run `python build.py`")
+    return {name: image.reference for name, image in built().items()}
+
+
+def for_cluster() -> dict[str, str]:
+    """What a pipeline for a cluster names: registry digests where images were pushed, else the local names."""
+    have = built()
+    return {step: have[step].pushed or have[step].reference if step in have else reference(step) for step in STEPS}
+
+
+def for_processes() -> dict[str, str]:
+    """Names that stand for the steps' sources as they are. Nothing is pulled: they are the code in cache keys."""
+    return {step: reference(step) for step in STEPS}
+
+
 @cache
 def reference(step: str) -> str:
-    """The image of a step: the lock's if images were built, else a name with the hash of the step's sources.
-
-    The process runner pulls nothing; there the name serves as the identity of the code in cache keys.
-    """
-    if LOCK.is_file():
-        return str(json.loads(LOCK.read_text(encoding="utf-8"))[step])
+    """The name of a step's code as it is here."""
     return f"brakeline/{step}:{source_hash(step)[:20]}"
 
 
-def source_hash(step: str) -> str:
-    """sha256 over the names and bytes of all files that make a step: its own folder and the kit's."""
+def source_hash(name: str) -> str:
+    """sha256 over the names and bytes of all files that make an image: its own folder, and for a step the kit's.
+
+    What is only read by people (`.md`) is not in it.
+    """
     digest = hashlib.sha256()
-    for folder in (HOUSE / "steps" / "kit", HOUSE / "steps" / step):
+    for folder in [HOUSE / "serving"] if name == SERVING else [HOUSE / "steps" / "kit", HOUSE / "steps" / name]:
         for file in sorted(folder.rglob("*")):
-            if file.is_file() and not _NOT_CONTENT & set(file.parts) and not file.name.endswith(".pyc"):
+            if file.is_file() and not _NOT_CONTENT & set(file.parts) and file.suffix not in {".pyc", ".md"}:
                 digest.update(f"{file.relative_to(HOUSE).as_posix()}\0".encode())
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _lock() -> dict[str, Any]:
+    if not LOCK.is_file():
+        return {}
+    content: dict[str, Any] = json.loads(LOCK.read_text(encoding="utf-8"))
+    return content if content.get("schema_version") == SCHEMA_VERSION else {}

@@ -5,8 +5,6 @@ from typing import Any
 
 from kfp import dsl
 
-from brakeline import images
-
 
 @dataclass(frozen=True)
 class Needs:
@@ -38,10 +36,13 @@ def settle(**tasks: Any) -> None:
 
 
 def container(step: str, verb: str, *args: Any) -> dsl.ContainerSpec:
-    """A step's container. Placeholders stand in args alone: KFP's launcher resolves them only there."""
+    """A step's container. Placeholders stand in args alone: KFP's launcher resolves them only there.
+
+    The image is named by its step here; `run.compile_pipeline` puts each runner's images in.
+    """
     record = dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER
     return dsl.ContainerSpec(
-        image=images.reference(step),
+        image=step,
         command=[f"brakeline-{step}"],
         args=[verb, "--executor-input", record, *args],
     )

@@ -4,13 +4,13 @@ import hashlib
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brakeline import record
+from brakeline import images, record
 from brakeline.narrator import Narrator
 from brakeline.process import ProcessRunner, StepFailed
 from brakeline.record import RunRecord
@@ -40,14 +40,23 @@ class Interrupted(Exception):
     """SIGTERM or Ctrl-C ended the run."""
 
 
-def compile_pipeline(target: Path) -> Path:
-    """Write the pipeline as KFP's IR YAML and return its path."""
+def compile_pipeline(target: Path, images: Mapping[str, str]) -> Path:
+    """Write the pipeline as KFP's IR YAML, with the image of each step, and return its path."""
+    import yaml
     from kfp import compiler
 
     from brakeline.pipeline import brakeline
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(brakeline, str(target))
+    staged = target.with_name(f".{target.name}")
+    # The compiler goes by the file's ending.
+    compiler.Compiler().compile(brakeline, str(staged))
+    documents = list(yaml.safe_load_all(staged.read_text(encoding="utf-8")))
+    for executor in documents[0]["deploymentSpec"]["executors"].values():
+        if "container" in executor:
+            executor["container"]["image"] = images[executor["container"]["image"]]
+    staged.write_text(yaml.safe_dump_all(documents, sort_keys=True), encoding="utf-8")
+    staged.replace(target)
     return target
 
 
@@ -61,7 +70,7 @@ def execute(request: Request, narrator: Narrator) -> RunRecord:
     runner = ProcessRunner(kept, narrator, state / "cache" if request.cached else None)
     try:
         with _ended_by_signals(runner):
-            runner.run(compile_pipeline(kept.folder / "pipeline.yaml"), arguments)
+            runner.run(compile_pipeline(kept.folder / "pipeline.yaml", images.for_processes()), arguments)
     except StepFailed as failure:
         kept.end(record.FAILED, str(failure))
     except Interrupted as why:

@@ -19,7 +19,7 @@ Store = Annotated[str, text("Folder of the model store that the server follows")
 app = StepApp("brakeline-deploy", __version__, "Serve a registered model, prove it, or go back.")
 
 
-@app.step("apply")
+@app.step("apply", of_the_world=True)
 def apply(
     model: Model,
     passed_verdict: Verdict,
@@ -41,7 +41,7 @@ def apply(
     return Result(metadata={"endpoint": {"url": done["url"], "version": done["version"]}}, facts=done)
 
 
-@app.step("plan")
+@app.step("plan", of_the_world=True)
 def plan(model: Model, passed_verdict: Verdict, registered: Registered, model_store: Store = DEFAULT_STORE) -> Result:
     """Say what `apply` would change, and change nothing."""
     from brakeline_deploy import rollout
@@ -54,7 +54,7 @@ def plan(model: Model, passed_verdict: Verdict, registered: Registered, model_st
     )
 
 
-@app.step("rollback")
+@app.step("rollback", of_the_world=True)
 def rollback(
     model_store: Store = DEFAULT_STORE, name: Annotated[str, text("Registered model's name")] = DEFAULT_NAME
 ) -> Result:

@@ -19,7 +19,7 @@ ModelName = Annotated[str, text("Registered model's name")]
 app = StepApp("brakeline-register", __version__, "Keep versions of models; nothing enters without a passed verdict.")
 
 
-@app.step("add")
+@app.step("add", of_the_world=True)
 def add(
     model: Annotated[Path, input_artifact("Model of train", kind="Model")],
     passed_verdict: Annotated[Path, input_artifact("Verdict of validate about this very model")],
@@ -38,7 +38,7 @@ def add(
     return Result(metadata={"registered": {"version": version.version}}, facts=known)
 
 
-@app.step("champion")
+@app.step("champion", of_the_world=True)
 def fetch_champion(
     live: Annotated[Path, output_artifact("The live version's graph, or a note that there is none", kind="Model")],
     registry: RegistryUrl = DEFAULT_REGISTRY,
@@ -50,7 +50,7 @@ def fetch_champion(
     return Result(facts={"version": version.version if version else None})
 
 
-@app.step("promote")
+@app.step("promote", of_the_world=True)
 def promote(
     registered: Annotated[Path, input_artifact("Version to promote, of add")],
     promoted: Annotated[Path, output_artifact("The version as it now stands, JSON")],
@@ -64,14 +64,14 @@ def promote(
     return Result(facts={"version": version.version, "state": version.state})
 
 
-@app.step("list")
+@app.step("list", of_the_world=True)
 def list_versions(registry: RegistryUrl = DEFAULT_REGISTRY, name: ModelName = DEFAULT_NAME) -> Result:
     """List all versions of a model, oldest first."""
     found = open_registry(registry).list(name)
     return Result(facts={"versions": [version.describe() for version in found]})
 
 
-@app.step("show")
+@app.step("show", of_the_world=True)
 def show(
     version: Annotated[str, text("Version")],
     registry: RegistryUrl = DEFAULT_REGISTRY,

@@ -1,0 +1,75 @@
+"""What can go wrong with images, each with its exit status (sysexits) and the way out."""
+
+DATA, UNAVAILABLE, SOFTWARE = 65, 69, 70
+
+
+class ImagesError(Exception):
+    """Any failure of building images."""
+
+    exit_code = SOFTWARE
+
+
+class NoEngine(ImagesError):
+    """No container engine answers."""
+
+    exit_code = UNAVAILABLE
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"no container engine answers ({found}).\n"
+            "On Debian or Ubuntu:  apt-get install docker.io   and, without systemd, start dockerd\n"
+            "With podman:          systemctl --user start podman.socket and set DOCKER_HOST to its socket\n"
+            "Without one, `python build.py run` uses processes instead of containers."
+        )
+
+
+class BaseNotPullable(ImagesError):
+    """The public base cannot be had from its registry."""
+
+    exit_code = UNAVAILABLE
+
+    def __init__(self, image: str, why: str) -> None:
+        super().__init__(
+            f"base {image} cannot be pulled: {why}. Name another with --base IMAGE, or --base debian to make one from "
+            "Debian packages; --base auto does that by itself."
+        )
+
+
+class BaseNotMade(ImagesError):
+    """The Debian base could not be bootstrapped."""
+
+    exit_code = UNAVAILABLE
+
+
+class BuildFailed(ImagesError):
+    """The engine could not build an image."""
+
+    def __init__(self, image: str, said: str) -> None:
+        super().__init__(f"{image}: the build failed: {said}")
+
+
+class PackagesMissing(ImagesError):
+    """Locked packages could not be fetched for the image's Python."""
+
+    exit_code = UNAVAILABLE
+
+    def __init__(self, image: str, said: str) -> None:
+        super().__init__(
+            f"{image}: its locked packages could not be fetched: {said}\n"
+            "Is a package index reachable? Proxies of the environment are used; --ca-bundle FILE names a CA of your own."
+        )
+
+
+class LocksDisagree(ImagesError):
+    """Two images on one rung are locked to different versions."""
+
+    exit_code = DATA
+
+
+class PushFailed(ImagesError):
+    """A registry did not take an image."""
+
+    exit_code = UNAVAILABLE
+
+    def __init__(self, reference: str, said: str) -> None:
+        super().__init__(f"{reference} could not be pushed: {said}")

@@ -1,0 +1,124 @@
+"""What is to be built: the table of images, the ladder they stand on, and each one's name by content.
+
+A rung holds what all images on it and above it need, computed from their locks; packages that an image alone needs
+stand in a layer between its rung and its own code, so that a change of code moves a few hundred kilobytes.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from brakeline.images import HOUSE, source_hash
+from brakeline_images import locks
+from brakeline_images.locks import Pinned
+
+# Part of every name: raised when the builder itself makes other images from the same files.
+BUILDER = "1"
+ROOM = HOUSE / "steps" / "base"
+LADDER = {"python": None, "numeric": "python", "data": "numeric", "learning": "data"}
+CONTRACT = "brakeline.step/1"
+
+
+@dataclass(frozen=True)
+class Microimage:
+    """An image with code of ours in it."""
+
+    name: str
+    folder: str
+    packages: tuple[str, ...]  # folders of the Python packages that are its code
+    is_step: bool = True
+
+
+IMAGES = (
+    *(
+        Microimage(step, f"steps/{step}", ("steps/kit", f"steps/{step}"))
+        for step in ("synthesize", "train", "validate", "register", "deploy")
+    ),
+    Microimage("serving", "serving", ("serving",), is_step=False),
+)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One image to build: from what, with which packages or which code, and its name by content."""
+
+    name: str
+    parent: str
+    dockerfile: Path
+    packages: frozenset[Pinned] = frozenset()
+    code: Microimage | None = None
+    source: str = ""
+
+
+@dataclass
+class Plan:
+    """All nodes, parents before children, and the reference of each."""
+
+    base: str
+    nodes: dict[str, Node] = field(default_factory=dict)
+    references: dict[str, str] = field(default_factory=dict)
+
+    def add(self, node: Node) -> None:
+        """Take a node up and name it by everything that goes into it."""
+        self.nodes[node.name] = node
+        parent = self.references[node.parent] if node.parent else self.base
+        parts = [BUILDER, parent, _file_hash(node.dockerfile), node.source]
+        parts += [f"{package.name}=={package.version} {package.lines}" for package in sorted(node.packages)]
+        if not node.parent:
+            parts.append(_file_hash(ROOM / "prepare.py"))
+        digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        kind = "" if node.code else "base-"
+        self.references[node.name] = f"brakeline/{kind}{node.name}:{digest[:20]}"
+
+    def packages_in(self, name: str) -> frozenset[Pinned]:
+        """Every Python package of an image, those of its parents too."""
+        node = self.nodes[name]
+        return node.packages | (self.packages_in(node.parent) if node.parent else frozenset())
+
+
+def make(base: str, only: tuple[str, ...] = ()) -> Plan:
+    """The plan for all images, or for some and what they stand on. `base` is the base image's reference by content."""
+    installed = {image.name: locks.read(HOUSE / image.folder / "requirements.lock") for image in IMAGES}
+    rung_of = {image.name: _rung(HOUSE / image.folder / "Dockerfile") for image in IMAGES}
+    plan = Plan(base)
+    chosen = [image for image in IMAGES if not only or image.name in only]
+    needed = {rung for image in chosen for rung in _down(rung_of[image.name])}
+    below: frozenset[Pinned] = frozenset()
+    content: dict[str, frozenset[Pinned]] = {}
+    for rung, parent in LADDER.items():
+        content[rung] = locks.shared([installed[name] for name, on in rung_of.items() if rung in _down(on)])
+        below = content[parent] if parent else frozenset()
+        if rung in needed:
+            if parent is None:
+                plan.add(Node("foundation", "", ROOM / "foundation.Dockerfile"))
+            plan.add(Node(rung, parent or "foundation", ROOM / "packages.Dockerfile", content[rung] - below))
+    for image in chosen:
+        rung, own = rung_of[image.name], installed[image.name] - content[rung_of[image.name]]
+        if own:
+            plan.add(Node(f"{image.name}-packages", rung, ROOM / "packages.Dockerfile", own))
+        parent = f"{image.name}-packages" if own else rung
+        dockerfile = HOUSE / image.folder / "Dockerfile"
+        plan.add(Node(image.name, parent, dockerfile, code=image, source=source_hash(image.name)))
+    return plan
+
+
+def _rung(dockerfile: Path) -> str:
+    """The rung that a Dockerfile stands on: its `FROM ${LEARNING}` names it."""
+    found = re.search(r"^FROM \$\{([A-Z]+)\}$", dockerfile.read_text(encoding="utf-8"), re.MULTILINE)
+    if not found or found[1].lower() not in LADDER:
+        rungs = ", ".join(f"${{{rung.upper()}}}" for rung in LADDER)
+        raise ValueError(f"{dockerfile}: FROM must be one of {rungs}")
+    return found[1].lower()
+
+
+def _down(rung: str) -> list[str]:
+    """A rung and all below it."""
+    steps = [rung]
+    while parent := LADDER[steps[-1]]:
+        steps.append(parent)
+    return steps
+
+
+def _file_hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

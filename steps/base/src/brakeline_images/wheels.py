@@ -1,0 +1,91 @@
+"""What goes into an image's site-packages: locked wheels fetched on the host for the image's Python, and our own code."""
+
+import io
+import os
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from configparser import ConfigParser
+from pathlib import Path
+
+from brakeline_images.errors import PackagesMissing
+from brakeline_images.locks import PYTHON, Pinned
+
+# glibc 2.28 and later: RHEL 8 and Debian 10 onwards.
+PLATFORM = "x86_64-manylinux_2_28"
+SITE = f"lib/python{PYTHON}/site-packages"
+# Not needed to run. numpy.testing imports from numpy/_core/tests, and scipy imports numpy.testing.
+_NOT_RUN = {"tests", "test", "include"}
+_KEPT = ("numpy/_core/tests", "numpy/testing", "onnx/backend/test")
+_NOT_RUN_ENDINGS = (".pyi", ".pxd", ".pyx", ".h", ".hpp", ".c", ".cpp", ".a", ".proto")
+
+
+def fetch(image: str, packages: Iterable[Pinned], into: Path, ca_bundle: Path | None) -> None:
+    """Install locked wheels for the image's Python and platform into a folder. Raises PackagesMissing."""
+    with tempfile.TemporaryDirectory() as folder:
+        lock = Path(folder) / "requirements.lock"
+        lock.write_text("\n".join(package.lines for package in sorted(packages)) + "\n", encoding="utf-8")
+        command = [
+            _uv(), "pip", "install", "-q", "--target", str(into), "--python-version", PYTHON, "--python-platform", PLATFORM,
+            "--only-binary", ":all:", "--require-hashes", "--no-deps", "-r", str(lock),
+        ]  # fmt: skip
+        trusted = {"SSL_CERT_FILE": str(ca_bundle)} if ca_bundle else {}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **trusted})
+    if done.returncode:
+        raise PackagesMissing(image, done.stderr.strip()[-1500:])
+    prune(into)
+
+
+def prune(site: Path) -> None:
+    """Remove what running does not need: tests, headers, stubs, and the packages' own console scripts."""
+    shutil.rmtree(site / "bin", ignore_errors=True)
+    (site / ".lock").unlink(missing_ok=True)
+    for path in sorted(site.rglob("*"), reverse=True):
+        inside = path.relative_to(site).as_posix()
+        if inside.startswith(_KEPT) or ".dist-info" in inside:
+            continue
+        if path.is_dir() and path.name in _NOT_RUN:
+            shutil.rmtree(path)
+        elif path.suffix in _NOT_RUN_ENDINGS:
+            path.unlink()
+
+
+def own(folders: Iterable[Path], python: str) -> list[tuple[str, bytes]]:
+    """Packages of ours as the files of an environment: built as wheels, unpacked, with their console scripts."""
+    files: list[tuple[str, bytes]] = []
+    for folder in folders:
+        with zipfile.ZipFile(io.BytesIO(_wheel(folder))) as wheel:
+            for name in wheel.namelist():
+                if not name.endswith("/RECORD"):
+                    files.append((f"{SITE}/{name}", wheel.read(name)))
+                if name.endswith("/entry_points.txt"):
+                    files += _scripts(wheel.read(name).decode(), python)
+    return files
+
+
+def _scripts(entry_points: str, python: str) -> list[tuple[str, bytes]]:
+    parsed = ConfigParser()
+    parsed.optionxform = str  # type: ignore[assignment,method-assign]
+    parsed.read_string(entry_points)
+    scripts = []
+    for name, target in parsed["console_scripts"].items():
+        module, _, function = target.partition(":")
+        text = f"#!{python}\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
+        scripts.append((f"bin/{name}", text.encode()))
+    return scripts
+
+
+def _wheel(folder: Path) -> bytes:
+    """A wheel of a package in this repository, by flit, without touching the repository."""
+    from flit_core.wheel import make_wheel_in  # noqa: PLC0415  only where something is built
+
+    with tempfile.TemporaryDirectory() as out:
+        return Path(make_wheel_in(folder / "pyproject.toml", Path(out)).file).read_bytes()
+
+
+def _uv() -> str:
+    from uv import find_uv_bin  # noqa: PLC0415
+
+    return str(find_uv_bin())
