@@ -19,7 +19,9 @@ def main() -> None:
     """Check the Python, make the environment and the folders that volumes are mounted on."""
     if sys.version_info[:2] != WANTED:
         found = ".".join(map(str, sys.version_info[:2]))
-        sys.exit(f"the base has Python {found}, allowed {'.'.join(map(str, WANTED))}: the locked wheels are for that one")
+        sys.exit(
+            f"the base has Python {found}, allowed {'.'.join(map(str, WANTED))}: the locked wheels are for that one"
+        )
     site = HOME / "lib" / f"python{WANTED[0]}.{WANTED[1]}" / "site-packages"
     site.mkdir(parents=True)
     (HOME / "bin").mkdir()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brakeline.images import HOUSE
+
 from brakeline_images import context, sbom, wheels
 from brakeline_images.engine import Engine
 from brakeline_images.foundation import PACKAGES_LABEL
@@ -73,7 +74,10 @@ class Builder:
         if node.code:
             own = wheels.own([HOUSE / package for package in node.code.packages], PYTHON)
             bill = self._write_bill(node.code).encode()
-            return [*((f"opt/brakeline/{name}", content) for name, content in own), ("opt/brakeline/sbom.cdx.json", bill)]
+            return [
+                *((f"opt/brakeline/{name}", content) for name, content in own),
+                ("opt/brakeline/sbom.cdx.json", bill),
+            ]
         if node.packages:
             self.tell(f"{node.name}: fetching {len(node.packages)} packages")
             wheels.fetch(node.name, node.packages, folder, self.ca_bundle)
@@ -106,7 +110,9 @@ class Builder:
     def _write_bill(self, image: Microimage) -> str:
         base = self.engine.inspect(self.plan.base) or {}
         listed = ((base.get("Config") or {}).get("Labels") or {}).get(PACKAGES_LABEL, "[]")
-        projects = [tomllib.loads((HOUSE / folder / "pyproject.toml").read_text())["project"] for folder in image.packages]
+        projects = [
+            tomllib.loads((HOUSE / folder / "pyproject.toml").read_text())["project"] for folder in image.packages
+        ]
         own = {project["name"]: project["version"] for project in projects}
         reference = self.plan.references[image.name]
         bill = sbom.make(reference, json.loads(listed), self.plan.packages_in(image.name), own)

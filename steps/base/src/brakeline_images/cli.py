@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
 from brakeline import images as locked
 from brakeline.images import Built
+
 from brakeline_images import compose, plan
 from brakeline_images.errors import ImagesError
 

@@ -38,7 +38,15 @@ _REMOVED = (
     "var/log", "var/mail", "var/opt", "var/spool",
 )  # fmt: skip
 _STDLIB = Path("usr/lib/python3.13")
-_REMOVED_OF_STDLIB = ("test", "idlelib", "turtledemo", "ensurepip", "tkinter", "config-3.13-x86_64-linux-gnu")
+_REMOVED_OF_STDLIB = (
+    "test",
+    "idlelib",
+    "turtledemo",
+    "ensurepip",
+    "pydoc_data",
+    "tkinter",
+    "config-3.13-x86_64-linux-gnu",
+)
 _EMPTY_FOLDERS = ("dev", "etc", "proc", "run", "sys", "tmp", "opt", "usr/local/bin", "root")
 _WRITTEN = {
     "etc/passwd": "root:x:0:0:root:/tmp:/sbin/nologin\nbrakeline:x:1001:0:brakeline:/tmp:/sbin/nologin\n",
@@ -56,7 +64,9 @@ def recipe() -> str:
 def bootstrap(target: IO[bytes], ca_bundle: Path | None, packages: tuple[str, ...] = PACKAGES) -> list[dict[str, str]]:
     """Write the root file system as a tar archive; returns the Debian packages in it. Raises BaseNotMade."""
     if not shutil.which("mmdebstrap"):
-        raise BaseNotMade("the Debian base needs mmdebstrap: apt-get install mmdebstrap (or name an image by --base IMAGE)")
+        raise BaseNotMade(
+            "the Debian base needs mmdebstrap: apt-get install mmdebstrap (or name an image by --base IMAGE)"
+        )
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "root"
         command = [
@@ -78,7 +88,11 @@ def sources(apt: Path = _SOURCES) -> str:
     codename = _codename()
     found = []
     for uri, suites, components, signed in _entries(apt):
-        wanted = [SUITE + suite.removeprefix(codename) for suite in suites if re.fullmatch(rf"{codename}(-updates|-security)?", suite)]
+        wanted = [
+            SUITE + suite.removeprefix(codename)
+            for suite in suites
+            if re.fullmatch(rf"{codename}(-updates|-security)?", suite)
+        ]
         if wanted and "main" in components:
             lines = [f"Types: deb\nURIs: {uri}\nSuites: {' '.join(wanted)}\nComponents: main"]
             found.append("\n".join([*lines, *([f"Signed-By: {signed}"] if signed else [])]))
@@ -100,9 +114,13 @@ def _entries(apt: Path) -> list[tuple[str, list[str], list[str], str]]:
                 fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", paragraph, re.MULTILINE))
                 if "deb" in fields.get("Types", "").split() and fields.get("Enabled", "yes") != "no":
                     suites, components = fields.get("Suites", "").split(), fields.get("Components", "").split()
-                    entries += [(uri, suites, components, fields.get("Signed-By", "")) for uri in fields.get("URIs", "").split()]
+                    entries += [
+                        (uri, suites, components, fields.get("Signed-By", "")) for uri in fields.get("URIs", "").split()
+                    ]
         else:
-            for options, uri, suite, components in re.findall(r"^deb\s+(\[[^]]*\]\s+)?(\S+)\s+(\S+)\s+(.+)$", text, re.MULTILINE):
+            for options, uri, suite, components in re.findall(
+                r"^deb\s+(\[[^]]*\]\s+)?(\S+)\s+(\S+)\s+(.+)$", text, re.MULTILINE
+            ):
                 signed = re.search(r"signed-by=(\S+?)[\s\]]", options)
                 entries.append((uri, [suite], components.split(), signed[1] if signed else ""))
     return entries

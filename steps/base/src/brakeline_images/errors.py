@@ -56,7 +56,7 @@ class PackagesMissing(ImagesError):
     def __init__(self, image: str, said: str) -> None:
         super().__init__(
             f"{image}: its locked packages could not be fetched: {said}\n"
-            "Is a package index reachable? Proxies of the environment are used; --ca-bundle FILE names a CA of your own."
+            "Is a package index reachable? Proxies of the environment are used; --ca-bundle FILE names your own CA."
         )
 
 

@@ -1,10 +1,11 @@
-"""Which base the ladder stands on: a public image by digest, one that the caller names, or one made from Debian packages."""
+"""Which base the ladder stands on: a public image by digest, one that is named, or one made from Debian packages."""
 
 import hashlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from brakeline_images import debian
 from brakeline_images.engine import Engine, pinned
@@ -31,7 +32,7 @@ def choose(
 
     Raises BaseNotPullable, BaseNotMade.
     """
-    if before and before.asked == asked and not fresh and engine.inspect(before.reference):
+    if before and before.asked == asked and not fresh and _stands(engine.inspect(before.reference)):
         return before
     if asked == DEBIAN:
         return Base(asked, _from_debian(engine, tell, ca_bundle, fresh))
@@ -46,6 +47,12 @@ def choose(
             raise
         tell(f"{image} cannot be pulled ({str(error.__cause__)[:120]}): making a base from Debian packages instead")
         return Base(asked, _from_debian(engine, tell, ca_bundle, fresh))
+
+
+def _stands(image: dict[str, Any] | None) -> bool:
+    """Whether a base that was chosen before is there and, if we made it, made as we would make it now."""
+    labels = ((image or {}).get("Config") or {}).get("Labels") or {}
+    return image is not None and labels.get(RECIPE_LABEL, debian.recipe()) == debian.recipe()
 
 
 def _from_debian(engine: Engine, tell: Callable[[str], None], ca_bundle: Path | None, fresh: bool) -> str:

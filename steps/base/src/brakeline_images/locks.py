@@ -54,6 +54,7 @@ def shared(sets: list[frozenset[Pinned]]) -> frozenset[Pinned]:
     for pinned in (package for packages in sets for package in packages):
         if versions.setdefault(pinned.name, pinned.version) != pinned.version:
             raise LocksDisagree(
-                f"{pinned.name} is locked to {pinned.version} and to {versions[pinned.name]}: run `python build.py lock`"
+                f"{pinned.name} is locked to {pinned.version} and to {versions[pinned.name]}: "
+                "run `python build.py lock`"
             )
     return frozenset.intersection(*sets)

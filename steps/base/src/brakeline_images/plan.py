@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brakeline.images import HOUSE, source_hash
+
 from brakeline_images import locks
 from brakeline_images.locks import Pinned
 
-# Part of every name: raised when the builder itself makes other images from the same files.
-BUILDER = "1"
 ROOM = HOUSE / "steps" / "base"
 LADDER = {"python": None, "numeric": "python", "data": "numeric", "learning": "data"}
 CONTRACT = "brakeline.step/1"
@@ -63,7 +62,7 @@ class Plan:
         """Take a node up and name it by everything that goes into it."""
         self.nodes[node.name] = node
         parent = self.references[node.parent] if node.parent else self.base
-        parts = [BUILDER, parent, _file_hash(node.dockerfile), node.source]
+        parts = [_BUILDER, parent, _file_hash(node.dockerfile), node.source]
         parts += [f"{package.name}=={package.version} {package.lines}" for package in sorted(node.packages)]
         if not node.parent:
             parts.append(_file_hash(ROOM / "prepare.py"))
@@ -122,3 +121,7 @@ def _down(rung: str) -> list[str]:
 
 def _file_hash(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+# What turns the same files into other images is part of every name too.
+_BUILDER = "".join(_file_hash(Path(__file__).with_name(module)) for module in ("wheels.py", "context.py"))

@@ -30,9 +30,10 @@ def make(reference: str, debian: Iterable[Mapping[str, str]], python: Iterable[P
             Component(name=url.name, version=url.version, type=kind, purl=url, bom_ref=str(url), hashes=hashes)
         )
 
-    for package in debian:
-        where = {"arch": "amd64", "distro": "debian-13"}
-        add(PackageURL("deb", "debian", package["name"], package["version"], qualifiers=where), package.get("sha256", ""))
+    where = {"arch": "amd64", "distro": "debian-13"}
+    for listed in debian:
+        url = PackageURL("deb", "debian", listed["name"], listed["version"], qualifiers=where)
+        add(url, listed.get("sha256", ""))
     for pinned in python:
         add(PackageURL("pypi", None, pinned.name, pinned.version))
     for package, its_version in own.items():

@@ -1,4 +1,4 @@
-"""What goes into an image's site-packages: locked wheels fetched on the host for the image's Python, and our own code."""
+"""An image's site-packages: locked wheels fetched on the host for the image's Python, and our own code."""
 
 import io
 import os
@@ -16,9 +16,14 @@ from brakeline_images.locks import PYTHON, Pinned
 # glibc 2.28 and later: RHEL 8 and Debian 10 onwards.
 PLATFORM = "x86_64-manylinux_2_28"
 SITE = f"lib/python{PYTHON}/site-packages"
-# Not needed to run. numpy.testing imports from numpy/_core/tests, and scipy imports numpy.testing.
+# Not needed to run. numpy/f2py and numpy/testing look so too, but scipy imports them.
 _NOT_RUN = {"tests", "test", "include"}
-_KEPT = ("numpy/_core/tests", "numpy/testing", "onnx/backend/test")
+_NOT_RUN_PATHS = (
+    "onnxruntime/capi/libonnxruntime.so.*",  # for C programs; Python's extension holds all of it
+    "onnxruntime/quantization",
+    "onnxruntime/tools",
+    "onnxruntime/transformers",
+)
 _NOT_RUN_ENDINGS = (".pyi", ".pxd", ".pyx", ".h", ".hpp", ".c", ".cpp", ".a", ".proto")
 
 
@@ -43,12 +48,12 @@ def prune(site: Path) -> None:
     shutil.rmtree(site / "bin", ignore_errors=True)
     (site / ".lock").unlink(missing_ok=True)
     for path in sorted(site.rglob("*"), reverse=True):
-        inside = path.relative_to(site).as_posix()
-        if inside.startswith(_KEPT) or ".dist-info" in inside:
+        if ".dist-info" in path.parent.name:
             continue
-        if path.is_dir() and path.name in _NOT_RUN:
+        named = any(path.match(f"{site}/{pattern}") for pattern in _NOT_RUN_PATHS)
+        if path.is_dir() and (named or path.name in _NOT_RUN):
             shutil.rmtree(path)
-        elif path.suffix in _NOT_RUN_ENDINGS:
+        elif path.is_file() and (named or path.suffix in _NOT_RUN_ENDINGS):
             path.unlink()
 
 
