@@ -46,7 +46,7 @@ def _by_runner(state: Path) -> float:
         "--holdout-rows",
         HOLDOUT_ROWS,
     ]
-    words += ["--trials", "1", "--shards", "1", "--no-deploy", "--json"]
+    words += ["--runner", "process", "--trials", "1", "--shards", "1", "--no-deploy", "--json"]
     done = subprocess.run([BIN / "brakeline", *words], capture_output=True, text=True, check=False)
     status = json.loads(done.stdout)["status"]
     if status not in ("succeeded", "refused"):

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from brakeline import narrator, process, record
-from brakeline.process import ProcessRunner, StepFailed
+from brakeline import local, narrator, record
+from brakeline.local import LocalRunner, StepFailed
+from brakeline.process import Processes
 
 from tests.conftest import HOUSE
 from tests.orchestrator import toy
@@ -32,7 +33,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         kept = record.RunRecord(run_id, "process", tmp_path / "runs" / run_id, arguments)
         cache = tmp_path / "cache" if cached else None
         try:
-            ProcessRunner(kept, narrator.ForMachines(), cache).run(toy.compiled(pipeline, tmp_path), arguments)
+            LocalRunner(kept, narrator.ForMachines(), cache, Processes()).run(
+                toy.compiled(pipeline, tmp_path), arguments
+            )
         except StepFailed as failed:
             kept.end(record.FAILED, str(failed))
         return kept
@@ -47,7 +50,7 @@ def names(kept: record.RunRecord) -> list[str]:
 def test_kfp_still_has_what_is_replaced() -> None:
     """kfp is pinned exactly, and each internal that the runner touches is there under its name."""
     assert version("kfp") == "2.17.0"
-    for module, name in process.INTERNALS.items():
+    for module, name in local.INTERNALS.items():
         assert callable(getattr(module, name)), f"{module.__name__}.{name}"
 
 
@@ -120,9 +123,10 @@ def test_a_signal_ends_the_steps_and_the_run(number: signal.Signals, tmp_path: P
     toy.install(tmp_path)
     script = (
         "import sys; from pathlib import Path; from brakeline import narrator, record, run\n"
-        "from brakeline.process import ProcessRunner; from tests.orchestrator import toy\n"
+        "from brakeline.local import LocalRunner; from brakeline.process import Processes\n"
+        "from tests.orchestrator import toy\n"
         "at = Path(sys.argv[1]); kept = record.RunRecord('one', 'process', at / 'runs' / 'one', {})\n"
-        "runner = ProcessRunner(kept, narrator.ForMachines(), None)\n"
+        "runner = LocalRunner(kept, narrator.ForMachines(), None, Processes())\n"
         "try:\n"
         "    with run._ended_by_signals(runner):\n"
         "        runner.run(toy.compiled(toy.waiting, at), {'pid_file': str(at / 'pid')})\n"

@@ -1,13 +1,19 @@
-"""The gate holds without the pipeline's condition: on the process runner, register and deploy refuse by themselves."""
+"""The gate holds without the pipeline's condition: on each runner, register and deploy refuse by themselves."""
 
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 from brakeline import components as step
-from brakeline import narrator, process, record
+from brakeline import images, local, narrator, record
+from brakeline.containers import Containers
+from brakeline.process import Processes
 from kfp import compiler, dsl
 
+from tests import engine
 from tests.conftest import Chain
 
 
@@ -33,29 +39,43 @@ def slipped_to_deploy(model: str, verdict: str, registered: str, store: str):
     )
 
 
-def run(pipeline: object, arguments: dict[str, str], folder: Path) -> record.RunRecord:
-    compiled = folder / "slipped.yaml"
-    compiler.Compiler().compile(pipeline, str(compiled))
-    kept = record.RunRecord("one", "process", folder / "runs" / "one", dict(arguments))
-    with pytest.raises(process.StepFailed) as refused:
-        process.ProcessRunner(kept, narrator.ForMachines(), None).run(compiled, dict(arguments))
+def run(pipeline: object, arguments: dict[str, str], folder: Path, runner: str) -> record.RunRecord:
+    named = engine.built() if runner == "docker" else images.for_processes()
+    compiled = _with_images(pipeline, folder / "slipped.yaml", named)
+    kept = record.RunRecord("one", runner, folder / "runs" / "one", dict(arguments))
+    launcher: local.Launcher = Containers(folder, "refusal", "none") if runner == "docker" else Processes()
+    with pytest.raises(local.StepFailed) as refused:
+        local.LocalRunner(kept, narrator.ForMachines(), None, launcher).run(compiled, dict(arguments))
     assert refused.value.exit_code == 65
     return kept
 
 
+def _with_images(pipeline: object, target: Path, named: Mapping[str, str]) -> Path:
+    compiler.Compiler().compile(pipeline, str(target))
+    spec = yaml.safe_load(target.read_text())
+    for executor in spec["deploymentSpec"]["executors"].values():
+        if "container" in executor:
+            executor["container"]["image"] = named[executor["container"]["image"]]
+    target.write_text(yaml.safe_dump(spec))
+    return target
+
+
+@pytest.mark.parametrize("runner", ["process", "docker"])
 @pytest.mark.parametrize("case", ["failed", "another model's"])
-def test_neither_register_nor_deploy_goes_on(case: str, good: Chain, tiny: Chain, tmp_path: Path) -> None:
+def test_neither_register_nor_deploy_goes_on(case: str, runner: str, good: Chain, tiny: Chain, tmp_path: Path) -> None:
     """A failed verdict, and a passed one of another model: 65, nothing in the registry, nothing in the store."""
+    inputs = tmp_path / "runs" / "inputs"
+    inputs.mkdir(parents=True)
     passed = json.loads(good.verdict.read_text())
-    verdict = tmp_path / "verdict"
+    verdict, registered, model = inputs / "verdict", inputs / "registered", inputs / "model"
     verdict.write_text(json.dumps(passed | {"passed": False} if case == "failed" else passed))
-    model = good.model if case == "failed" else tiny.model
-    registered = tmp_path / "registered"
+    shutil.copytree(good.model if case == "failed" else tiny.model, model)
     registered.write_text(json.dumps({"name": "stopping-distance", "version": "1", "sha256": passed["model_sha256"]}))
-    given = {"model": str(model), "verdict": str(verdict), "store": str(tmp_path / "store")}
-    kept = run(slipped_to_register, given | {"registry": f"sqlite:///{tmp_path}/registry.sqlite"}, tmp_path)
+    given = {"model": str(model), "verdict": str(verdict), "store": str(tmp_path / "models" / "store")}
+    registry = {"registry": f"sqlite:///{tmp_path}/registry.sqlite"}
+    kept = run(slipped_to_register, given | registry, tmp_path, runner)
     assert "verdict" in kept.tasks[-1].error
     assert not (tmp_path / "registry.sqlite").exists()
-    kept = run(slipped_to_deploy, given | {"registered": str(registered)}, tmp_path)
+    kept = run(slipped_to_deploy, given | {"registered": str(registered)}, tmp_path, runner)
     assert "verdict" in kept.tasks[-1].error
-    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / "models" / "store").exists()

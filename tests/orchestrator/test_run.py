@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import BIN, HOUSE, command
 
+PROCESS = ("--runner", "process")
 # Large enough for a model that passes, small enough for every change.
 PASSING = ("--rows", "120000", "--holdout-rows", "40000", "--trials", "1")
 # Far too small: whatever is learned from it is refused.
@@ -20,7 +21,7 @@ RECORDED = ("--recorded", str(HOUSE / "tests/data/recorded_stops.csv"))
 
 
 def demo(state: Path, *words: str, environment: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
-    done = command("brakeline", "demo", "--state", state, "--json", *words, environment=environment)
+    done = command("brakeline", "demo", *PROCESS, "--state", state, "--json", *words, environment=environment)
     assert done.stdout, done.stderr
     return done.code, json.loads(done.stdout)
 
@@ -79,7 +80,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.parametrize("after", ["synthesize", "search", "fit"])
 def test_a_killed_run_repeated_completes(after: str, undisturbed: dict[str, str], tmp_path: Path) -> None:
     """SIGKILL of the run and its steps in the middle; the same command again ends as an undisturbed one."""
-    words = [str(BIN / "brakeline"), "demo", "--state", str(tmp_path), "--json", *REFUSED]
+    words = [str(BIN / "brakeline"), "demo", *PROCESS, "--state", str(tmp_path), "--json", *REFUSED]
     child = subprocess.Popen(
         words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

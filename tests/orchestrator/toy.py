@@ -16,6 +16,18 @@ os.makedirs(folder, exist_ok=True)
 if verb == "fail":
     print(json.dumps(dict(level="error", message="the cable is cut", exit_code=65)), file=sys.stderr)
     sys.exit(65)
+if verb == "look":
+    import socket
+    def can(write):
+        try:
+            write()
+        except OSError:
+            return False
+        return True
+    seen = dict(uid=os.getuid(), gid=os.getgid(), interfaces=sorted(name for _, name in socket.if_nameindex()),
+                writes_root=can(lambda: open("/opt/x", "w")), writes_tmp=can(lambda: open("/tmp/x", "w")),
+                capabilities=[l.split()[1] for l in open("/proc/self/status") if l.startswith("CapEff")])
+    print(json.dumps(dict(level="info", event="seen", **seen)), file=sys.stderr)
 if verb == "wait":
     open(words[0], "w").write(str(os.getpid()))
     time.sleep(60)
@@ -72,6 +84,11 @@ def fail(out: Output[Artifact]):
 
 
 @dsl.container_component
+def look(out: Output[Artifact]):
+    return toy("look", RECORD)
+
+
+@dsl.container_component
 def wait(pid_file: str, out: Output[Artifact]):
     return toy("wait", RECORD, pid_file)
 
@@ -103,12 +120,18 @@ def failing_in_loop(shards: list[str] = ["a", "b", "c"]):  # noqa: B006
         fail()
 
 
+@dsl.pipeline(name="looking")
+def looking():
+    look()
+
+
 @dsl.pipeline(name="waiting")
 def waiting(pid_file: str):
     wait(pid_file=pid_file)
 
 
-def compiled(pipeline: object, folder: Path) -> Path:
+def compiled(pipeline: object, folder: Path, image: str = "toy:1") -> Path:
     target = folder / "toy.yaml"
     compiler.Compiler().compile(pipeline, str(target))
+    target.write_text(target.read_text().replace("toy:1", image))
     return target

@@ -16,6 +16,7 @@ from tests.conftest import BIN, Chain, command
 from tests.steps.verbs import GUARDED, VERBS, Verb
 
 STEPS = sorted({verb.step for verb in (*VERBS, *GUARDED)} | {"deploy"})
+OF_THE_WORLD = {"register", "deploy"}
 every_verb = pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 every_step = pytest.mark.parametrize("step", STEPS)
 
@@ -163,6 +164,22 @@ def test_same_inputs_and_seed_give_the_same_bytes(verb: Verb, tiny: Chain, tmp_p
         assert first.sha256(output) == second.sha256(output), output
 
 
+@every_verb
+def test_a_call_whose_outputs_stand_is_unchanged(verb: Verb, tiny: Chain, tmp_path: Path) -> None:
+    """Asked to reuse, the same call says so, reports the same and writes nothing; what asks the world works anew."""
+    image = {"BRAKELINE_IMAGE": f"brakeline/{verb.step}:{'0' * 20}"}
+    words = [*verb.words(tiny.folder, tmp_path), "--reuse"]
+    first = command(*words, environment=image)
+    before = {file: file.stat().st_mtime_ns for output in verb.outputs for file in _files(tmp_path / output)}
+    second = command(*words, environment=image)
+    assert first.code == second.code == 0, first.stderr + second.stderr
+    assert first.result["artifacts"] == second.result["artifacts"]
+    assert first.result["parameters"] == second.result["parameters"]
+    assert second.result["status"] == ("done" if verb.step in OF_THE_WORLD else "unchanged")
+    same = {file: file.stat().st_mtime_ns for output in verb.outputs for file in _files(tmp_path / output)} == before
+    assert same is (verb.step not in OF_THE_WORLD)
+
+
 @pytest.mark.parametrize("rows", ["2000", "2000.0", "2e3"])
 def test_numbers_are_read_as_kfp_writes_them(rows: str, tmp_path: Path) -> None:
     """A whole number may come as 2000, 2000.0 or 2e3."""
@@ -247,6 +264,10 @@ def _undisturbed(verb: Verb, chain: Chain, folder: Path) -> dict[str, str]:
 def _hash(path: Path) -> str:
     code = "import sys, pathlib; from stepkit import artifacts; print(artifacts.sha256_of(pathlib.Path(sys.argv[1])))"
     return subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _files(path: Path) -> list[Path]:
+    return list(path.rglob("*")) if path.is_dir() else [path]
 
 
 def _read(descriptor: int) -> bytes:

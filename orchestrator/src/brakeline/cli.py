@@ -1,7 +1,9 @@
 """`brakeline`: compile the pipeline, run it, or show the whole thing on one machine."""
 
 import json
-from enum import StrEnum
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,16 +11,12 @@ import typer
 from rich.console import Console
 
 from brakeline import __version__
+from brakeline.images import NotBuilt
+from brakeline.place import Address, NoEngine, Runner, ServerFailed
 
 app = typer.Typer(
     name="brakeline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
-
-
-class Runner(StrEnum):
-    """Where the steps run."""
-
-    PROCESS = "process"
 
 
 State = Annotated[Path, typer.Option(help="Folder of everything that outlives a run.", file_okay=False)]
@@ -32,6 +30,9 @@ Trials = Annotated[int, typer.Option(min=1, help="Settings that the search tries
 Shards = Annotated[int, typer.Option(min=1, max=1000, help="Parts that synthesize and search are divided into.")]
 Cache = Annotated[bool, typer.Option("--cache/--no-cache", help="Skip tasks whose inputs and code are unchanged.")]
 AutoDeploy = Annotated[bool, typer.Option("--deploy/--no-deploy", help="Deploy, or stop at registered.")]
+Where = Annotated[
+    Runner, typer.Option(help="Where the steps run; auto takes docker where an engine answers and images are current.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
@@ -57,7 +58,9 @@ def compile_ir(output: Annotated[Path, typer.Option(help="IR YAML to write.")] =
 
 @app.command("run")
 def run_pipeline(
-    server: Annotated[str, typer.Option(help="URL of the server that follows the state's model store.")],
+    server: Annotated[
+        str, typer.Option(help="URL of a server that follows the state's model store; without it one runs meanwhile.")
+    ] = "",
     state: State = Path(".brakeline"),
     recorded: Recorded = None,
     rows: Rows = 200_000,
@@ -67,21 +70,23 @@ def run_pipeline(
     shards: Shards = 2,
     cache: Cache = True,
     deploy: AutoDeploy = True,
-    runner: Annotated[Runner, typer.Option(help="Where the steps run.")] = Runner.PROCESS,
+    runner: Where = Runner.AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Run the pipeline before a server that is already up.
+    """Run the pipeline before a server that is up, or before one that is up for the time of the run.
 
-    Example: brakeline run --server http://127.0.0.1:8080 --state .brakeline
+    Example: brakeline run --runner docker --json
     """
-    from brakeline import run
+    from brakeline import place, run
     from brakeline.narrator import narrator
 
     request = run.Request(
         state, server, recorded, rows, holdout_rows, seed, trials, shards, auto_deploy=deploy, cached=cache
     )
-    with narrator() as told:
-        kept = run.execute(request, told)
+    with _failures_told(as_json), narrator() as told:
+        where = place.choose(runner, told.tell)
+        with nullcontext(Address(server, server)) if server else run.server(request, where, 0) as address:
+            kept = run.execute(replace(request, server=address.steps), where, told)
     told_facts = run.summary(kept)
     if as_json:
         print(json.dumps(told_facts))
@@ -103,6 +108,7 @@ def demo_all(
     shards: Shards = 2,
     cache: Cache = True,
     deploy: AutoDeploy = True,
+    runner: Where = Runner.AUTO,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The server's port; 0 takes a free one.")] = 0,
     serve: Annotated[bool, typer.Option("--serve", help="Keep the server up at the end.")] = False,
     as_json: AsJson = False,
@@ -116,8 +122,17 @@ def demo_all(
 
     request = Request(state, "", recorded, rows, holdout_rows, seed, trials, shards, auto_deploy=deploy, cached=cache)
     report = demo.print_json if as_json else demo.print_for_people
+    with _failures_told(as_json):
+        raise typer.Exit(demo.go(request, runner, port, serve, report))
+
+
+@contextmanager
+def _failures_told(as_json: bool) -> Iterator[None]:
+    """What keeps a run from beginning, in words and as an exit status: 69, a service is not there."""
     try:
-        raise typer.Exit(demo.go(request, port, serve, report))
-    except demo.ServerFailed as error:
-        Console(stderr=True).print(str(error), highlight=False)
+        yield
+    except (ServerFailed, NoEngine, NotBuilt) as error:
+        Console(stderr=True).print(str(error), highlight=False, markup=False)
+        if as_json:
+            print(json.dumps({"status": "failed", "error": str(error)}))
         raise typer.Exit(69) from error

@@ -18,9 +18,7 @@ def synthesize(part: Output[Dataset], rows: int, holdout_rows: int, seed: int, s
 
 
 @container_component
-def assemble(
-    parts: Input[list[Dataset]], recorded: Input[Dataset], dataset: Output[Dataset], holdout: Output[Dataset]
-):
+def assemble(parts: Input[list[Dataset]], recorded: Input[Dataset], dataset: Output[Dataset], holdout: Output[Dataset]):
     """All shards and the recorded stops as one dataset and one holdout. The list comes by the executor input."""
     return container(
         "synthesize", "assemble", "--recorded", recorded.path, "--dataset", dataset.path,

@@ -3,29 +3,19 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from brakeline import ask, record, run
+from brakeline import ask, place, record, run
 from brakeline.ask import Line
 from brakeline.narrator import narrator
+from brakeline.place import Runner
 from brakeline.run import Request
-
-_SECONDS_TO_LISTEN = 30.0
-
-
-class ServerFailed(Exception):
-    """The server did not start; the message holds its last words."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +44,19 @@ class Demo:
         return run.exit_code(self.kept) or (70 if self.error else 0)
 
 
-def go(request: Request, port: int, keep_serving: bool, report: Callable[[Demo], None]) -> int:
-    """Start the server, run the pipeline, ask what it deployed, report; returns the exit status."""
+def go(request: Request, runner: Runner, port: int, keep_serving: bool, report: Callable[[Demo], None]) -> int:
+    """Start the server, run the pipeline, ask what it deployed, report; returns the exit status.
+
+    Raises ServerFailed, NoEngine, NotBuilt.
+    """
     start = time.monotonic()
-    store = request.state.absolute() / "models"
     told = narrator()
-    with _server(store, request.state.absolute() / "server.log", port) as url:
+    where = place.choose(runner, told.tell)
+    with run.server(request, where, port) as address:
+        url = address.people
         with told:
             told.tell(f"server at {url}, empty until a model is deployed")
-            kept = run.execute(replace(request, server=url), told)
+            kept = run.execute(replace(request, server=address.steps), where, told)
         lines, error = [], ""
         if kept.status == record.SUCCEEDED and request.auto_deploy:
             try:
@@ -103,38 +97,6 @@ def print_for_people(done: Demo) -> None:
 def print_json(done: Demo) -> None:
     """One JSON object on stdout."""
     print(json.dumps(done.facts(), default=str))
-
-
-@contextmanager
-def _server(store: Path, log: Path, port: int) -> Iterator[str]:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    store.mkdir(parents=True, exist_ok=True)
-    script = Path(sys.executable).parent / "brakeline-serving"
-    with tempfile.TemporaryDirectory() as folder, log.open("ab") as stream:
-        ready = Path(folder) / "ready"
-        command = [str(script), "--model-store", str(store), "--port", str(port), "--ready-file", str(ready)]
-        command += ["--until-stdin-closes"]
-        # A session of its own: Ctrl-C ends the run first, and the server after it. The pipe closes, and the
-        # server ends, also when this process is killed.
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stream, stderr=stream, start_new_session=True)
-        try:
-            yield _address(child, ready, log)
-        finally:
-            child.terminate()
-            try:
-                child.wait(10)
-            except subprocess.TimeoutExpired:
-                child.kill()
-
-
-def _address(child: subprocess.Popen[bytes], ready: Path, log: Path) -> str:
-    deadline = time.monotonic() + _SECONDS_TO_LISTEN
-    while not ready.exists():
-        if child.poll() is not None or time.monotonic() > deadline:
-            words = log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
-            raise ServerFailed(f"the server did not start: {' '.join(words) or 'no word'}")
-        time.sleep(0.02)
-    return ready.read_text(encoding="utf-8").strip()
 
 
 def _wait_for_ctrl_c() -> None:

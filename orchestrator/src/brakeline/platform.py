@@ -1,4 +1,4 @@
-"""What tasks need of the platform they run on, in one table: caching, applied by one loop."""
+"""What tasks need of the platform they run on, in one table: caching, network, state. Applied by one loop."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,24 +8,27 @@ from kfp import dsl
 
 @dataclass(frozen=True)
 class Needs:
-    """Settings of one kind of task."""
+    """Settings of one kind of task. `state` lists what it needs of the state folder, as paths in it."""
 
     cached: bool = True
+    network: bool = False
+    state: tuple[str, ...] = ()
 
 
 # What reads or changes state outside the run must run each time. Tries again happen inside the steps: KFP cannot
 # tell an exit status that is worth another try from one that is not.
-_OF_THE_WORLD = Needs(cached=False)
+_REGISTRY = Needs(cached=False, network=True, state=(".",))
+_STORE = Needs(cached=False, network=True, state=("models",))
 TABLE: dict[str, Needs] = {
     "synthesize": Needs(),
     "assemble": Needs(),
     "search": Needs(),
     "fit": Needs(),
     "validate": Needs(),
-    "champion": _OF_THE_WORLD,
-    "register": _OF_THE_WORLD,
-    "deploy": _OF_THE_WORLD,
-    "promote": _OF_THE_WORLD,
+    "champion": _REGISTRY,
+    "register": _REGISTRY,
+    "deploy": _STORE,
+    "promote": _REGISTRY,
 }
 
 

@@ -5,14 +5,15 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brakeline import images, record
+from brakeline import record
+from brakeline.local import LocalRunner, StepFailed
 from brakeline.narrator import Narrator
-from brakeline.process import ProcessRunner, StepFailed
+from brakeline.place import Address, Place
 from brakeline.record import RunRecord
 
 EXIT_REFUSED = 65
@@ -60,17 +61,25 @@ def compile_pipeline(target: Path, images: Mapping[str, str]) -> Path:
     return target
 
 
-def execute(request: Request, narrator: Narrator) -> RunRecord:
-    """Run the pipeline by the process runner. The record says how it ended; nothing is raised for a failed step."""
+def server(request: Request, where: Place, port: int) -> AbstractContextManager[Address]:
+    """A server on the state's model store for the time of a block."""
+    state = request.state.absolute()
+    state.mkdir(parents=True, exist_ok=True)
+    return where.server(state / "models", state / "server.log", port)
+
+
+def execute(request: Request, where: Place, narrator: Narrator) -> RunRecord:
+    """Run the pipeline. The record says how it ended; nothing is raised for a failed step."""
     state = request.state.absolute()
     runs, run_id = state / "runs", record.new_run_id()
     arguments = _arguments(request, state, _bring_in(request.recorded, runs / "inputs"))
-    kept = RunRecord(run_id, "process", runs / run_id, arguments)
+    launcher = where.launcher(state, run_id, request.server)
+    kept = RunRecord(run_id, launcher.name, runs / run_id, arguments)
     narrator.tell(f"run {run_id} in {kept.folder}")
-    runner = ProcessRunner(kept, narrator, state / "cache" if request.cached else None)
+    runner = LocalRunner(kept, narrator, state / "cache" if request.cached else None, launcher)
     try:
         with _ended_by_signals(runner):
-            runner.run(compile_pipeline(kept.folder / "pipeline.yaml", images.for_processes()), arguments)
+            runner.run(compile_pipeline(kept.folder / "pipeline.yaml", where.images), arguments)
     except StepFailed as failure:
         kept.end(record.FAILED, str(failure))
     except Interrupted as why:
@@ -169,7 +178,7 @@ def _bring_in(recorded: Path | None, inputs: Path) -> Path:
 
 
 @contextmanager
-def _ended_by_signals(runner: ProcessRunner) -> Iterator[None]:
+def _ended_by_signals(runner: LocalRunner) -> Iterator[None]:
     """End the steps before the run on SIGTERM and Ctrl-C."""
 
     def end(number: int, _: object) -> None:

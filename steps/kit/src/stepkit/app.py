@@ -49,9 +49,7 @@ class StepApp(typer.Typer):
         self.signatures: list[Signature] = []
         self.callback(invoke_without_command=True)(self._top)
 
-    def step(
-        self, verb: str, *, of_the_world: bool = False
-    ) -> Callable[[Callable[..., Result]], Callable[..., None]]:
+    def step(self, verb: str, *, of_the_world: bool = False) -> Callable[[Callable[..., Result]], Callable[..., None]]:
         """Register a function as a verb. Its parameters carry the markers of `stepkit.signature`.
 
         A verb is `of_the_world` if it reads or changes what is no artifact (a registry, a server): `--reuse` must

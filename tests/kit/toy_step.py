@@ -1,0 +1,60 @@
+"""A step of a few lines, run as a process by the kit's tests."""
+
+from pathlib import Path
+from typing import Annotated
+
+from stepkit import artifacts
+from stepkit.app import Result, StepApp
+from stepkit.errors import TryAgain
+from stepkit.executor import ExecutorInput
+from stepkit.signature import input_artifact, input_artifacts, output_artifact, output_parameter, text, whole_number
+
+Output = Annotated[Path, output_artifact("File to write")]
+
+app = StepApp("toy", "1", "Count what is in files.")
+
+
+def count(
+    source: Annotated[Path, input_artifact("File to count")],
+    parts: Annotated[list[Path], input_artifacts("More files")],
+    total: Output,
+    pages: Annotated[Path, output_artifact("Folder with a file for each part")],
+    seed: Annotated[int, whole_number("Any number")] = 0,
+    label: Annotated[str, text("Any text; `fail` fails")] = "",
+    passed: Annotated[Path | None, output_parameter("Whether all is well", bool)] = None,
+) -> Result:
+    """Count bytes."""
+    pages.mkdir()
+    for number, part in enumerate(parts):
+        (pages / f"{number}.txt").write_text(str(len(part.read_bytes())))
+    if label == "fail":
+        raise TryAgain("not today")
+    total.write_text(f"{len(source.read_bytes())} {seed}")
+    return Result({"total": {"parts": len(parts)}}, {"passed": seed == 0}, {"mean": float("nan"), "where": Path("x")})
+
+
+def look(seen: Output) -> Result:
+    """Look at something that is no artifact."""
+    seen.write_text("something")
+    return Result()
+
+
+def tell() -> Result:
+    """Write nothing."""
+    return Result()
+
+
+def hand(given: ExecutorInput, handed: Output) -> Result:
+    """Write down what the pipeline said of this task."""
+    artifacts.write_json(handed, given.message)
+    return Result()
+
+
+app.step("count")(count)
+app.step("recount")(count)
+app.step("look", of_the_world=True)(look)
+app.step("tell")(tell)
+app.step("hand")(hand)
+
+if __name__ == "__main__":
+    app()
