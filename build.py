@@ -21,7 +21,7 @@ VENV = HOUSE / ".venv"
 LOCK = HOUSE / "requirements.lock"
 PACKAGES = (
     "steps/kit", "steps/synthesize", "steps/train", "steps/validate", "steps/register", "steps/deploy",
-    "orchestrator", "serving", "steps/base",
+    "orchestrator", "serving", "serving/client", "steps/base",
 )  # fmt: skip
 RECORDED = HOUSE / "tests" / "data" / "recorded_stops.csv"
 LEAST_PYTHON = (3, 11)
@@ -133,9 +133,8 @@ def lock(arguments: list[str]) -> int:
 
     With --check nothing is written; the exit status says whether the packages' wishes still fit their locks.
     """
-    own = [
-        f"brakeline-{name}" for name in ("stepkit", "synthesize", "train", "validate", "register", "deploy", "serving", "images")
-    ]
+    names = ("stepkit", "synthesize", "train", "validate", "register", "deploy", "serving", "client", "images")
+    own = [f"brakeline-{name}" for name in names]
     hidden = [word for name in (*own, "brakeline") for word in ("--no-emit-package", name)]
     shared = [
         "uv", "pip", "compile", "pyproject.toml", "--universal", "--python-version", "3.11", "--generate-hashes",

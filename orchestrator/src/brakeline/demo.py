@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from brakeline_client import ask, table
+from brakeline_client.ask import Line
 from rich.console import Console
-from rich.table import Table
 
-from brakeline import ask, place, record, run
-from brakeline.ask import Line
+from brakeline import place, record, run
 from brakeline.narrator import narrator
 from brakeline.place import Runner
 from brakeline.run import Request
@@ -76,14 +76,7 @@ def print_for_people(done: Demo) -> None:
     if done.exit_code:
         Console(stderr=True).print(f"[red]{facts['status']}[/]: {facts['error']}", highlight=False)
         return
-    table = Table(
-        title="Way to standstill \\[m]: what the served model says, beside the UK Highway Code's braking distance"
-    )
-    for column in ("speed \\[mph]", "Highway Code", "dry", "dry, bound", "wet", "wet, bound"):
-        table.add_column(column, justify="right")
-    for line in done.lines:
-        table.add_row(*(str(value) for value in asdict(line).values()))
-    console.print(table)
+    table.show(done.lines)
     console.print(f"model     version {facts['model_version']}, passed its gates, answered at {done.server}")
     console.print(f"dossier   {facts['dossier']}", soft_wrap=True)
     console.print(f"run       {facts['folder']}", soft_wrap=True)

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 STEPS = ("synthesize", "train", "validate", "register", "deploy")
-SERVING = "serving"
+SERVING, CLIENT = "serving", "client"
+# What an image is made of: files and folders.
+CONTENT: dict[str, tuple[str, ...]] = {
+    **{step: ("steps/kit", f"steps/{step}") for step in STEPS},
+    SERVING: ("serving/src", "serving/Dockerfile", "serving/pyproject.toml", "serving/requirements.lock"),
+    CLIENT: ("serving/client",),
+}
 HOUSE = Path(__file__).resolve().parents[3]
 LOCK = HOUSE / "orchestrator" / "images.lock.json"
 SCHEMA_VERSION = 1
@@ -57,7 +63,7 @@ def write(base_image: Mapping[str, str], images: Mapping[str, Built]) -> None:
 def stale() -> list[str]:
     """The images that are not built, or were built of other sources than those that are here."""
     have = built()
-    return [name for name in (*STEPS, SERVING) if name not in have or have[name].source != source_hash(name)]
+    return [name for name in CONTENT if name not in have or have[name].source != source_hash(name)]
 
 
 def for_containers() -> dict[str, str]:
@@ -86,13 +92,13 @@ def reference(step: str) -> str:
 
 
 def source_hash(name: str) -> str:
-    """sha256 over the names and bytes of all files that make an image: its own folder, and for a step the kit's.
+    """sha256 over the names and bytes of all files that make an image.
 
     What is only read by people (`.md`) is not in it.
     """
     digest = hashlib.sha256()
-    for folder in [HOUSE / "serving"] if name == SERVING else [HOUSE / "steps" / "kit", HOUSE / "steps" / name]:
-        for file in sorted(folder.rglob("*")):
+    for place in (HOUSE / path for path in CONTENT[name]):
+        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if file.is_file() and not _NOT_CONTENT & set(file.parts) and file.suffix not in {".pyc", ".md"}:
                 digest.update(f"{file.relative_to(HOUSE).as_posix()}\0".encode())
                 digest.update(hashlib.sha256(file.read_bytes()).digest())

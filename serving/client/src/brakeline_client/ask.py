@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from tritonclient import http
+from tritonclient.utils import InferenceServerException
 
 MPS_PER_MPH = 0.44704
 # The UK Highway Code, Rule 126: typical braking distances [m] by speed [mph], without the thinking distance.
@@ -35,12 +36,19 @@ class WrongAnswer(Exception):
     """The server answered what no stop can be."""
 
 
+class NoAnswer(Exception):
+    """No server, or none that has the model yet."""
+
+
 def highway_code(server: str, model: str) -> list[Line]:
-    """Ask for the Highway Code's speeds on a dry and on a wet road. Raises WrongAnswer."""
+    """Ask for the Highway Code's speeds on a dry and on a wet road. Raises NoAnswer, WrongAnswer."""
     client = http.InferenceServerClient(urlsplit(server).netloc)
-    features = client.get_model_metadata(model)["parameters"]["contract"]["features"]
     speeds = np.array([mph * MPS_PER_MPH for mph in HIGHWAY_CODE_BRAKING_M], dtype=np.float32)
-    answers = {road: _ask(client, model, features, readings, speeds) for road, readings in ROADS.items()}
+    try:
+        features = client.get_model_metadata(model)["parameters"]["contract"]["features"]
+        answers = {road: _ask(client, model, features, readings, speeds) for road, readings in ROADS.items()}
+    except (InferenceServerException, OSError) as error:
+        raise NoAnswer(f"{server} does not answer for model {model!r}: {error}") from error
     lines = [
         Line(mph, code, *(round(float(answers[road][output][row]), 1) for road in ROADS for output in (MEDIAN, UPPER)))
         for row, (mph, code) in enumerate(HIGHWAY_CODE_BRAKING_M.items())
