@@ -20,7 +20,6 @@ from brakeline import images
 
 _SECONDS_TO_LISTEN = 30.0
 _SERVING_PORT = 8080
-_ALIAS = "server"
 _LOOPBACK = {"localhost", "127.0.0.1", "[::1]", "::1"}
 
 
@@ -147,16 +146,17 @@ class InContainers:
                 self.images[images.SERVING],
                 ["brakeline-serving", "--model-store", str(store), "--host", "0.0.0.0", "--port", str(_SERVING_PORT),  # noqa: S104
                  "--insecure", "--until-stdin-closes"],
-                user=caller(), ports={_SERVING_PORT: ("127.0.0.1", port or None)}, hostname=_ALIAS, stdin_open=True,
-                volumes={str(store): {"bind": str(store), "mode": "ro"}}, network=name, labels={"brakeline": "run"},
-                **HARDENED,
+                user=caller(), ports={_SERVING_PORT: ("127.0.0.1", port or None)}, stdin_open=True,
+                volumes={str(store): {"bind": str(store), "mode": "ro"}}, labels={"brakeline": "run"},
+                # The steps find it by this name. It has no underscore: the C library resolves no such name.
+                network=name, name=name, **HARDENED,
             )  # fmt: skip
             # The engine closes the container's stdin, and the server ends, also when this process is killed.
             held = container.attach_socket(params={"stdin": 1, "stream": 1})
             container.start()
             container.reload()
             published = container.ports[f"{_SERVING_PORT}/tcp"][0]["HostPort"]
-            address = Address(f"http://127.0.0.1:{published}", f"http://{container.name}:{_SERVING_PORT}")
+            address = Address(f"http://127.0.0.1:{published}", f"http://{name}:{_SERVING_PORT}")
             _await(lambda: _is_live(address.people), lambda: _is_running(container), lambda: container.logs().decode())
             self._network = name
             yield address
