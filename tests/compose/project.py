@@ -58,6 +58,13 @@ class Project:
         (found,) = engine.client().containers.list(all=True, filters={"label": label})
         return found
 
+    def was_started(self, service: str) -> bool:
+        """Whether the service ever ran; 1.29 makes no container for what it does not come to, v2 one that waits."""
+        label = [f"com.docker.compose.project={self.name}", f"com.docker.compose.service={service}"]
+        return any(
+            found.status != "created" for found in engine.client().containers.list(all=True, filters={"label": label})
+        )
+
     def results(self, service: str) -> list[dict[str, Any]]:
         """What a step printed as its results, one for each time it was started."""
         lines = self.container(service).logs(stdout=True, stderr=False).decode().splitlines()
@@ -69,7 +76,7 @@ class Project:
 
     def down(self) -> None:
         """Remove containers, volumes and networks."""
-        self.call("--profile", "smoke", "down", "--volumes", "--timeout", "2")
+        self.call("--profile", "smoke", "--profile", "store", "down", "--volumes", "--timeout", "2")
 
 
 @cache

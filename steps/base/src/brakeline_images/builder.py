@@ -1,22 +1,18 @@
-"""Builds what the engine lacks of a plan: fetches in parallel, parents before children, nothing that is there already."""
+"""Builds what the engine lacks of a plan: in parallel, parents before children, and nothing that is there already."""
 
-import json
-import subprocess
-import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from brakeline.images import HOUSE
+from brakeline.images import HOUSE, source_hash
 
-from brakeline_images import context, sbom, wheels
+from brakeline_images import about, context, inventory, processes, wheels
 from brakeline_images.engine import Engine
-from brakeline_images.foundation import PACKAGES_LABEL
-from brakeline_images.plan import CONTRACT, IMAGES, ROOM, Microimage, Node, Plan
+from brakeline_images.errors import BaseUnfit, BuildFailed, SourcesChanged
+from brakeline_images.plan import ROOM, Node, Plan
 
 SBOMS = ROOM / "sbom"
 PYTHON = "/opt/brakeline/bin/python"
@@ -34,19 +30,36 @@ class Builder:
     built: list[str] = field(default_factory=list)
 
     def build(self) -> None:
-        """Build every image of the plan that the engine lacks, and the rungs those stand on."""
+        """Build every image of the plan that the engine lacks, and the rungs those stand on.
+
+        An exception ends what other threads are at: programs are ended, and the engine drops a build whose caller goes.
+        Raises ImagesError.
+        """
         missing = self._missing()
+        if not missing:
+            return
+        self._base = inventory.take(self.engine, self.plan.base)
+        if self._base.unlisted:
+            self.tell(f"base {self.plan.base}: {self._base.unlisted}")
         futures: dict[str, Future[None]] = {}
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            for name in self.plan.nodes:
-                if name in missing:
-                    futures[name] = pool.submit(self._build, self.plan.nodes[name], futures)
+        pool = ThreadPoolExecutor(_WORKERS)
+        with tempfile.TemporaryDirectory(prefix="brakeline-", ignore_cleanup_errors=True) as scratch:
             try:
+                for name in self.plan.nodes:
+                    if name in missing:
+                        folder = Path(scratch) / name
+                        futures[name] = pool.submit(self._build, self.plan.nodes[name], folder, futures)
                 for future in futures.values():
                     future.result()
-            except BaseException:
+            except Exception:
                 pool.shutdown(cancel_futures=True)
                 raise
+            except BaseException:
+                # Interrupted: not a moment for others' threads to finish in.
+                pool.shutdown(wait=False, cancel_futures=True)
+                processes.end_all()
+                raise
+        pool.shutdown()
 
     def _missing(self) -> set[str]:
         missing: set[str] = set()
@@ -59,25 +72,36 @@ class Builder:
                     name, node = node.parent, self.plan.nodes[node.parent]  # noqa: PLW2901  climbing down the ladder
         return missing
 
-    def _build(self, node: Node, futures: dict[str, Future[None]]) -> None:
+    def _build(self, node: Node, folder: Path, futures: dict[str, Future[None]]) -> None:
         start, reference = time.monotonic(), self.plan.references[node.name]
-        with tempfile.TemporaryDirectory() as folder:
-            files = self._files(node, Path(folder))
-            if node.parent in futures:
-                futures[node.parent].result()
-            with context.pack(node.dockerfile, files) as packed:
-                self.engine.build(packed, reference, self._arguments(node), self._labels(node))
+        asked = about.ask(node.code) if node.code else None
+        files = self._files(node, folder)
+        dockerfile = node.dockerfile.read_bytes() + b"\n" + about.instruction(about.labels(self.plan, node, asked))
+        if node.code and source_hash(node.name) != node.source:
+            raise SourcesChanged(node.name)
+        waiting = time.monotonic()
+        if node.parent in futures:
+            futures[node.parent].result()
+        waited_s = time.monotonic() - waiting
+        if not node.code:
+            self.tell(f"{node.name}: building")
+        with context.pack(dockerfile, files) as packed:
+            try:
+                self.engine.build(packed, reference, self._arguments(node))
+            except BuildFailed as error:
+                raise error if node.parent else BaseUnfit(self.plan.base, error.said) from error
         self.built.append(node.name)
-        self.tell(f"{reference}  built in {time.monotonic() - start:.1f} s")
+        self.tell(f"{reference}  built in {time.monotonic() - start - waited_s:.1f} s")
 
     def _files(self, node: Node, folder: Path) -> list[tuple[str, Path | bytes]]:
         if node.code:
+            self.tell(f"{node.name}: building")
             own = wheels.own([HOUSE / package for package in node.code.packages], PYTHON)
-            bill = self._write_bill(node.code).encode()
-            return [
-                *((f"opt/brakeline/{name}", content) for name, content in own),
-                ("opt/brakeline/sbom.cdx.json", bill),
-            ]
+            bill = about.bill(self.plan, node, self._base)
+            SBOMS.mkdir(exist_ok=True)
+            (SBOMS / f"{node.name}.cdx.json").write_text(bill, encoding="utf-8")
+            named: list[tuple[str, bytes]] = [*own, (about.BILL, bill.encode())]
+            return [(f"opt/brakeline/{name}", content) for name, content in named]
         if node.packages:
             self.tell(f"{node.name}: fetching {len(node.packages)} packages")
             wheels.fetch(node.name, node.packages, folder, self.ca_bundle)
@@ -91,46 +115,3 @@ class Builder:
             names = [line.split()[1] for line in node.dockerfile.read_text().splitlines() if line.startswith("ARG ")]
             return {names[0]: parent, "IMAGE": self.plan.references[node.name]}
         return {"PARENT" if node.parent else "BASE": parent}
-
-    def _labels(self, node: Node) -> dict[str, str]:
-        if not node.code:
-            return {"brakeline.rung": node.name}
-        about = _project(node.code)
-        labels = {
-            "org.opencontainers.image.title": self.plan.references[node.name].partition(":")[0],
-            "org.opencontainers.image.description": about["description"],
-            "org.opencontainers.image.version": about["version"],
-            "org.opencontainers.image.licenses": about["license"],
-            "brakeline.source": node.source,
-        }
-        if node.code.is_step:
-            labels |= {"brakeline.contract": CONTRACT, "brakeline.describe": _describe(node.code)}
-        return labels
-
-    def _write_bill(self, image: Microimage) -> str:
-        base = self.engine.inspect(self.plan.base) or {}
-        listed = ((base.get("Config") or {}).get("Labels") or {}).get(PACKAGES_LABEL, "[]")
-        projects = [
-            tomllib.loads((HOUSE / folder / "pyproject.toml").read_text())["project"] for folder in image.packages
-        ]
-        own = {project["name"]: project["version"] for project in projects}
-        reference = self.plan.references[image.name]
-        bill = sbom.make(reference, json.loads(listed), self.plan.packages_in(image.name), own)
-        SBOMS.mkdir(exist_ok=True)
-        (SBOMS / f"{image.name}.cdx.json").write_text(bill, encoding="utf-8")
-        return bill
-
-
-def _project(image: Microimage) -> dict[str, str]:
-    return dict(tomllib.loads((HOUSE / image.folder / "pyproject.toml").read_text(encoding="utf-8"))["project"])
-
-
-def _describe(image: Microimage) -> str:
-    """What the step says of itself, by the very sources that go into the image."""
-    script = Path(sys.executable).parent / f"brakeline-{image.name}"
-    return subprocess.run([str(script), "--describe"], capture_output=True, text=True, check=True).stdout.strip()
-
-
-def is_known(name: str) -> bool:
-    """Whether there is an image of this name."""
-    return name in {image.name for image in IMAGES}

@@ -3,16 +3,22 @@
 import json
 import os
 import sys
+import threading
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from brakeline import images as locked
 from brakeline.images import Built
 
-from brakeline_images import compose, plan
-from brakeline_images.errors import ImagesError
+from brakeline_images import compose, plan, turns
+from brakeline_images.errors import ImagesError, Interrupted
+
+if TYPE_CHECKING:
+    from brakeline_images import foundation
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 NAMES = tuple(image.name for image in plan.IMAGES)
@@ -27,19 +33,24 @@ CaBundle = Annotated[
     Path | None, typer.Option(help="A CA bundle of your own for fetching packages.", exists=True, dir_okay=False)
 ]
 Refresh = Annotated[bool, typer.Option("--refresh-base", help="Pull or make the base anew, with its latest packages.")]
+Stores = Annotated[bool, typer.Option("--stores", help="Build the S3 store and MariaDB of compose's profile too.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
+_one_at_a_time = threading.Lock()
+
+
 def tell(message: str) -> None:
-    """A line of progress."""
-    sys.stderr.write(f"{message}\n")
-    sys.stderr.flush()
+    """A line of progress, whole whoever else tells one."""
+    with _one_at_a_time:
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
 
 
 @app.command()
 def build(
     only: Only = None, base: Base = "", push: Push = "", check: Check = False, ca_bundle: CaBundle = None,
-    refresh_base: Refresh = False, as_json: AsJson = False,
+    refresh_base: Refresh = False, stores: Stores = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Build the images whose content changed, and write their names to orchestrator/images.lock.json.
 
@@ -50,7 +61,10 @@ def build(
         if name not in NAMES:
             raise typer.BadParameter(f"found {name!r}, allowed {', '.join(NAMES)}", param_hint="--only")
     try:
-        facts = _check() if check else _build(tuple(only or ()), base, push, ca_bundle, refresh_base)
+        with turns.interruptible(), turns.alone(tell) if not check else nullcontext():
+            facts = _check() if check else _build(tuple(only or ()), base, push, ca_bundle, refresh_base, stores)
+    except Interrupted as error:
+        turns.leave(error, tell)
     except ImagesError as error:
         tell(str(error))
         if as_json:
@@ -62,10 +76,14 @@ def build(
     elif not check:
         for image in facts["images"].values():
             print(image["pushed"] or f"{image['reference']} {image['id']}")
+        for reference in facts["stores"].values():
+            print(reference)
     raise typer.Exit(0 if facts["status"] != "stale" else 1)
 
 
-def _build(only: tuple[str, ...], base: str, push: str, ca_bundle: Path | None, refresh: bool) -> dict[str, Any]:
+def _build(
+    only: tuple[str, ...], base: str, push: str, ca_bundle: Path | None, refresh: bool, with_stores: bool
+) -> dict[str, Any]:
     from brakeline_images import foundation
     from brakeline_images.builder import Builder
     from brakeline_images.engine import Engine
@@ -84,19 +102,35 @@ def _build(only: tuple[str, ...], base: str, push: str, ca_bundle: Path | None, 
         reference = wanted.references[name]
         found, kept = engine.inspect(reference) or {}, images.get(name)
         pushed = kept.pushed if kept and kept.reference == reference else ""
-        if push:
-            tell(f"pushing {reference} to {push}")
-            pushed = engine.push(reference, push)
         images[name] = Built(reference, str(found["Id"]), wanted.nodes[name].source, pushed)
-    locked.write({"asked": chosen.asked, "reference": chosen.reference}, images)
-    compose.name_images(images)
+    _record(chosen, images)
+    beside: dict[str, str] = {}
+    if with_stores:
+        from brakeline_images import stores
+
+        beside = stores.build(engine, chosen.reference, tell, ca_bundle, refresh)
+        compose.name_images(beside)
+    if push:
+        for name in only or NAMES:
+            tell(f"pushing {images[name].reference} to {push}")
+            images[name] = replace(images[name], pushed=engine.push(images[name].reference, push))
+        _record(chosen, images)
     tell(f"{len(builder.built)} built, {len(only or NAMES)} current; base {chosen.reference}")
     return {
         "status": "built" if builder.built else "current",
         "base": chosen.reference,
         "built": builder.built,
         "images": {name: vars(images[name]) for name in only or NAMES},
+        "stores": beside,
     }
+
+
+def _record(base: "foundation.Base", images: dict[str, Built]) -> None:
+    """Write the lock and compose's names of images, where they differ from what stands there."""
+    told = {"asked": base.asked, "reference": base.reference}
+    if (told, images) != (locked.base(), locked.built()):
+        locked.write(told, images)
+    compose.name_images({name: image.reference for name, image in images.items()})
 
 
 def _check() -> dict[str, Any]:

@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 
-from brakeline.images import HOUSE, Built
+from brakeline.images import HOUSE
 
 ENV = HOUSE / ".env"
 _PREFIX = "BRAKELINE_IMAGE_"
 
 
-def name_images(images: Mapping[str, Built]) -> None:
-    """Write the images' names into `.env`; lines that are not ours stay."""
+def name_images(references: Mapping[str, str]) -> None:
+    """Write images' references into `.env`, by name; lines that are not theirs stay."""
     before = ENV.read_text(encoding="utf-8").splitlines() if ENV.is_file() else []
-    others = [line for line in before if not line.startswith(_PREFIX)]
-    ours = [f"{_PREFIX}{name.upper()}={image.reference}" for name, image in sorted(images.items())]
-    text = "\n".join([*others, *ours]) + "\n"
+    ours = {f"{_PREFIX}{name.upper()}": reference for name, reference in sorted(references.items())}
+    others = [line for line in before if line.partition("=")[0] not in ours]
+    text = "\n".join([*others, *(f"{name}={reference}" for name, reference in ours.items())]) + "\n"
     if not ENV.is_file() or ENV.read_text(encoding="utf-8") != text:
         staged = ENV.with_name(f"{ENV.name}.partial")
         staged.write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import IO
 EPOCH_S = 1_577_836_800
 
 
-def pack(dockerfile: Path, files: Iterable[tuple[str, Path | bytes]]) -> IO[bytes]:
+def pack(dockerfile: bytes, files: Iterable[tuple[str, Path | bytes]]) -> IO[bytes]:
     """A context with `Dockerfile` and the files by their names in it, owned by root, readable by all."""
     out: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=64 << 20)  # noqa: SIM115  the caller closes it
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:

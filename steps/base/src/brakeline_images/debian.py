@@ -5,16 +5,15 @@ uses, with the suite replaced.
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
 from typing import IO
 
+from brakeline_images import processes
 from brakeline_images.context import EPOCH_S
 from brakeline_images.errors import BaseNotMade
 
@@ -28,9 +27,10 @@ _SOURCES = Path("/etc/apt")
 # What a Python without a shell has no use for.
 _REMOVED = (
     "boot", "dev", "etc/alternatives", "etc/apt", "etc/cron.daily", "etc/init.d", "etc/logrotate.d", "etc/perl",
-    "etc/profile.d", "etc/update-motd.d", "home", "lib/systemd", "media", "mnt", "opt", "proc", "root", "run", "srv", "sys",
-    "usr/games", "usr/include", "usr/lib/systemd", "usr/lib/x86_64-linux-gnu/gconv", "usr/lib/x86_64-linux-gnu/perl-base",
-    "usr/local", "usr/sbin", "usr/share/bash-completion", "usr/share/binfmts", "usr/share/bug", "usr/share/debconf",
+    "etc/profile.d", "etc/update-motd.d", "home", "lib/systemd", "media", "mnt", "opt", "proc", "root", "run", "srv",
+    "sys", "usr/games", "usr/include", "usr/lib/systemd", "usr/lib/x86_64-linux-gnu/gconv",
+    "usr/lib/x86_64-linux-gnu/perl-base", "usr/local", "usr/sbin", "usr/share/bash-completion", "usr/share/binfmts",
+    "usr/share/bug", "usr/share/debconf",
     "usr/share/debianutils", "usr/share/doc", "usr/share/doc-base", "usr/share/info", "usr/share/lintian",
     "usr/share/locale", "usr/share/man", "usr/share/menu", "usr/share/perl5", "usr/share/pixmaps",
     "usr/share/applications", "usr/share/ca-certificates", "usr/src", "var/backups", "var/cache", "var/lib/apt",
@@ -61,26 +61,30 @@ def recipe() -> str:
     return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:20]
 
 
-def bootstrap(target: IO[bytes], ca_bundle: Path | None, packages: tuple[str, ...] = PACKAGES) -> list[dict[str, str]]:
-    """Write the root file system as a tar archive; returns the Debian packages in it. Raises BaseNotMade."""
+def bootstrap(
+    target: IO[bytes], ca_bundle: Path | None, packages: tuple[str, ...] = PACKAGES, keep: tuple[str, ...] = ()
+) -> None:
+    """Write the root file system as a tar archive. Raises BaseNotMade.
+
+    `keep` names files that stay although their folder goes, such as a server's own binary.
+    """
     if not shutil.which("mmdebstrap"):
         raise BaseNotMade(
             "the Debian base needs mmdebstrap: apt-get install mmdebstrap (or name an image by --base IMAGE)"
         )
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="brakeline-", ignore_cleanup_errors=True) as folder:
         root = Path(folder) / "root"
         command = [
             "mmdebstrap", "--quiet", "--variant=extract", "--format=directory", "--architectures=amd64",
             "--skip=cleanup/apt", f"--include={','.join(packages)}",
             *([f'--aptopt=Acquire::https::CaInfo "{ca_bundle}"'] if ca_bundle else []), SUITE, str(root), "-",
         ]  # fmt: skip
-        done = subprocess.run(command, input=sources(), capture_output=True, text=True, check=False)
-        if done.returncode:
+        done = processes.run(command, said=sources())
+        if done.status:
             raise BaseNotMade(f"mmdebstrap could not make the Debian base: {done.stderr.strip()[-1500:]}")
-        made_of = _note_packages(root)
-        _trim(root)
+        _note_packages(root)
+        _trim(root, keep)
         _pack(root, target)
-    return made_of
 
 
 def sources(apt: Path = _SOURCES) -> str:
@@ -98,8 +102,8 @@ def sources(apt: Path = _SOURCES) -> str:
             found.append("\n".join([*lines, *([f"Signed-By: {signed}"] if signed else [])]))
     if not found:
         raise BaseNotMade(
-            f"no Debian mirror for {codename or 'Debian'} among the sources in {apt}: the Debian base is made where apt's "
-            "sources name one. Name an image by --base IMAGE instead."
+            f"no Debian mirror for {codename or 'Debian'} among the sources in {apt}: the Debian base is made where "
+            "apt's sources name one. Name an image by --base IMAGE instead."
         )
     return "\n\n".join(found) + "\n"
 
@@ -132,22 +136,24 @@ def _codename() -> str:
     return found[1] if found else ""
 
 
-def _note_packages(root: Path) -> list[dict[str, str]]:
+def _note_packages(root: Path) -> None:
     """Write what scanners read, one control file for each package; the extract variant leaves none."""
-    made_of = []
     (root / STATUS).mkdir(parents=True)
-    for deb in sorted((root / "var/cache/apt/archives").glob("*.deb")):
-        control = subprocess.run(["dpkg-deb", "-f", str(deb)], capture_output=True, text=True, check=True).stdout  # noqa: S607
-        fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", control, re.MULTILINE))
-        (root / STATUS / fields["Package"]).write_text(control, encoding="utf-8")
-        digest = hashlib.sha256(deb.read_bytes()).hexdigest()
-        made_of.append({"name": fields["Package"], "version": fields["Version"], "sha256": digest})
-    if not made_of:
+    debs = sorted((root / "var/cache/apt/archives").glob("*.deb"))
+    if not debs:
         raise BaseNotMade("mmdebstrap left no packages to list: its version may keep them elsewhere")
-    return made_of
+    for deb in debs:
+        control = processes.run(["dpkg-deb", "-f", str(deb)])
+        name = re.search(r"^Package: (\S+)$", control.stdout, re.MULTILINE)
+        if control.status or not name:
+            raise BaseNotMade(f"{deb.name} is no Debian package: {control.stderr.strip()}")
+        digest = hashlib.sha256(deb.read_bytes()).hexdigest()
+        # The same field as in a mirror's index.
+        (root / STATUS / name[1]).write_text(f"{control.stdout}SHA256: {digest}\n", encoding="utf-8")
 
 
-def _trim(root: Path) -> None:
+def _trim(root: Path, keep: tuple[str, ...]) -> None:
+    aside = {name: (root / name).rename(root.with_name(f"kept-{number}")) for number, name in enumerate(keep)}
     authorities = sorted((root / "usr/share/ca-certificates/mozilla").glob("*.crt"))
     bundle = "".join(file.read_text(encoding="utf-8") for file in authorities)
     for name in _REMOVED:
@@ -158,6 +164,9 @@ def _trim(root: Path) -> None:
         if binary.name != "python3.13":
             binary.unlink()
     (root / "usr/bin/python3").symlink_to("python3.13")
+    for name, kept in aside.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        kept.rename(root / name)
     for name in _EMPTY_FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "tmp").chmod(0o1777)
@@ -186,8 +195,3 @@ def _pack(root: Path, target: IO[bytes]) -> None:
                 archive.addfile(entry)
     target.flush()
     os.fsync(target.fileno())
-
-
-def as_label(packages: list[dict[str, str]]) -> str:
-    """The packages as the value of an image's label."""
-    return json.dumps(packages, separators=(",", ":"))

@@ -1,6 +1,8 @@
 """The container engine, by the docker SDK. Errors in its streams are items, not exceptions: here they become ours."""
 
+import io
 import json
+import tarfile
 from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
@@ -30,27 +32,44 @@ class Engine:
         except (ImageNotFound, NotFound):
             return None
 
-    def labelled(self, label: str) -> list[dict[str, Any]]:
-        """The images with a label (`name=value`), newest first."""
-        found = self._api.images(filters={"label": label})
-        return sorted(found, key=lambda image: int(image["Created"]), reverse=True)
+    def files(self, reference: str, paths: Iterable[str]) -> dict[str, bytes]:
+        """The regular files at these paths of an image, and below them, by their full names. Nothing is run."""
+        found: dict[str, bytes] = {}
+        # A container is made to be read, never started: any command will do.
+        container = self._api.create_container(reference, command=["none"], network_disabled=True)["Id"]
+        try:
+            for path in paths:
+                try:
+                    stream, _ = self._api.get_archive(container, path)
+                except NotFound:
+                    continue
+                with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+                    above = path.rpartition("/")[0]
+                    for entry in filter(tarfile.TarInfo.isreg, archive):
+                        content = archive.extractfile(entry)
+                        found[f"{above}/{entry.name}"] = content.read() if content else b""
+        finally:
+            self._api.remove_container(container, v=True, force=True)
+        return found
 
-    def load_root(self, tar: IO[bytes], reference: str, labels: Mapping[str, str]) -> None:
+    def tag(self, reference: str, other: str) -> None:
+        """Give an image another name too."""
+        repository, _, tag = other.rpartition(":")
+        self._api.tag(reference, repository, tag)
+
+    def load_root(self, tar: IO[bytes], reference: str) -> None:
         """Make an image of a root file system."""
         repository, _, tag = reference.rpartition(":")
-        changes = [f"LABEL {name}={json.dumps(value)}" for name, value in labels.items()]
-        said = self._api.import_image_from_data(tar, repository=repository, tag=tag, changes=changes)
+        said = self._api.import_image_from_data(tar, repository=repository, tag=tag)
         errors = [item["error"] for item in map(json.loads, str(said).splitlines()) if "error" in item]
         if errors:
             raise BuildFailed(reference, errors[0])
 
-    def build(
-        self, context: IO[bytes], reference: str, arguments: Mapping[str, str], labels: Mapping[str, str]
-    ) -> None:
+    def build(self, context: IO[bytes], reference: str, arguments: Mapping[str, str]) -> None:
         """Build a context without network. Raises BuildFailed with the builder's last words."""
         stream = self._api.build(
             fileobj=context, custom_context=True, tag=reference, rm=True, forcerm=True, decode=True,
-            buildargs=dict(arguments), labels=dict(labels), network_mode="none",
+            buildargs=dict(arguments), network_mode="none",
         )  # fmt: skip
         words: list[str] = []
         for item in stream:
@@ -60,13 +79,12 @@ class Engine:
 
     def pull(self, image: str) -> str:
         """Pull an image; returns its reference by digest. Raises BaseNotPullable."""
-        repository, _, tag = image.rpartition(":") if ":" in image.rsplit("/", 1)[-1] else (image, "", "")
         try:
-            _raise_first_error(self._api.pull(repository, tag=tag or None, stream=True, decode=True))
+            _raise_first_error(self._api.pull(image, stream=True, decode=True))
             found = self._api.inspect_image(image)
         except (APIError, OSError, _StreamError) as error:
             raise BaseNotPullable(image, str(error)[:300]) from error
-        return pinned(found)
+        return pinned(found, image)
 
     def push(self, reference: str, registry: str) -> str:
         """Push an image to a registry; returns its reference there by digest. Raises PushFailed."""
@@ -74,7 +92,7 @@ class Engine:
         repository = f"{registry.rstrip('/')}/{name}"
         digest = ""
         try:
-            self._api.tag(reference, repository, tag)
+            self.tag(reference, f"{repository}:{tag}")
             for item in self._api.push(repository, tag=tag, stream=True, decode=True):
                 if "error" in item:
                     raise PushFailed(f"{repository}:{tag}", item["error"])
@@ -90,9 +108,9 @@ class _StreamError(Exception):
     pass
 
 
-def pinned(image: Mapping[str, Any]) -> str:
-    """An image's name by content: its registry digest, or the engine's own id for one that no registry knows."""
-    digests = image.get("RepoDigests") or []
+def pinned(image: Mapping[str, Any], asked: str) -> str:
+    """An image's name by content: its digest, at best from the registry asked for, or the engine's own id of it."""
+    digests = sorted(image.get("RepoDigests") or [], key=lambda digest: not asked.startswith(digest.partition("@")[0]))
     return str(digests[0] if digests else image["Id"])
 
 

@@ -1,6 +1,8 @@
 """What can go wrong with images, each with its exit status (sysexits) and the way out."""
 
-DATA, UNAVAILABLE, SOFTWARE = 65, 69, 70
+from signal import Signals
+
+DATA, UNAVAILABLE, SOFTWARE, AGAIN = 65, 69, 70, 75
 
 
 class ImagesError(Exception):
@@ -23,6 +25,14 @@ class NoEngine(ImagesError):
         )
 
 
+class Interrupted(BaseException):
+    """The build was told to end; no failure, and nothing that a thread may swallow."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"ended by {Signals(number).name}: what is built stays, the next call goes on from there")
+        self.exit_code = 128 + number
+
+
 class BaseNotPullable(ImagesError):
     """The public base cannot be had from its registry."""
 
@@ -41,11 +51,30 @@ class BaseNotMade(ImagesError):
     exit_code = UNAVAILABLE
 
 
+class BaseUnfit(ImagesError):
+    """Nothing can stand on this base: another Python, another C library, or no Python at all."""
+
+    exit_code = DATA
+
+    def __init__(self, base: str, said: str) -> None:
+        super().__init__(f"base {base} cannot be used: {said}. Name another with --base IMAGE, or --base debian.")
+
+
 class BuildFailed(ImagesError):
     """The engine could not build an image."""
 
     def __init__(self, image: str, said: str) -> None:
         super().__init__(f"{image}: the build failed: {said}")
+        self.said = said
+
+
+class SourcesChanged(ImagesError):
+    """Somebody edited while an image was built: its name would not be its content's."""
+
+    exit_code = AGAIN
+
+    def __init__(self, image: str) -> None:
+        super().__init__(f"{image}: its sources changed while it was built: run `python build.py images` again")
 
 
 class PackagesMissing(ImagesError):

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from brakeline_images import debian
 from brakeline_images.engine import Engine, pinned
@@ -14,7 +13,7 @@ from brakeline_images.errors import BaseNotPullable
 # Pulled by this tag once, used and recorded by its digest from then on; --refresh-base pulls again.
 PUBLIC = "docker.io/library/python:3.13-slim-trixie"
 AUTO, DEBIAN = "auto", "debian"
-PACKAGES_LABEL, RECIPE_LABEL = "brakeline.debian.packages", "brakeline.debian.recipe"
+_MADE = "brakeline/debian"
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,15 @@ def choose(
 
     Raises BaseNotPullable, BaseNotMade.
     """
-    if before and before.asked == asked and not fresh and _stands(engine.inspect(before.reference)):
+    if before and before.asked == asked and not fresh and _stands(before.reference, engine):
         return before
     if asked == DEBIAN:
         return Base(asked, _from_debian(engine, tell, ca_bundle, fresh))
     image = PUBLIC if asked == AUTO else asked
-    if (here := engine.inspect(image)) and not fresh:
-        return Base(asked, pinned(here))
+    here = engine.inspect(image)
+    # An image without a digest was built on this machine: there is nowhere to pull it from.
+    if here and not (fresh and here.get("RepoDigests")):
+        return Base(asked, pinned(here, image))
     tell(f"pulling {image}")
     try:
         return Base(asked, engine.pull(image))
@@ -49,24 +50,30 @@ def choose(
         return Base(asked, _from_debian(engine, tell, ca_bundle, fresh))
 
 
-def _stands(image: dict[str, Any] | None) -> bool:
-    """Whether a base that was chosen before is there and, if we made it, made as we would make it now."""
-    labels = ((image or {}).get("Config") or {}).get("Labels") or {}
-    return image is not None and labels.get(RECIPE_LABEL, debian.recipe()) == debian.recipe()
+def _stands(reference: str, engine: Engine) -> bool:
+    """Whether a base that was chosen before is here and, if we made it, made as we would make it now."""
+    image = engine.inspect(reference)
+    if image and reference.startswith(f"{_MADE}:"):
+        return bool(image["Id"] == (engine.inspect(_by_recipe()) or {}).get("Id"))
+    # The name of one that was built here may stand for another by now.
+    return image is not None and "@" in reference
+
+
+def _by_recipe() -> str:
+    """A second name of the base that we made, which says how it was made; its first says what came of it."""
+    return f"{_MADE}-recipe:{debian.recipe()}"
 
 
 def _from_debian(engine: Engine, tell: Callable[[str], None], ca_bundle: Path | None, fresh: bool) -> str:
-    made = engine.labelled(f"{RECIPE_LABEL}={debian.recipe()}")
-    known = [tag for image in made for tag in image.get("RepoTags") or [] if tag.startswith("brakeline/debian:")]
-    if known and not fresh:
-        return str(known[0])
+    if not fresh and (known := engine.inspect(_by_recipe())):
+        return next(str(tag) for tag in known["RepoTags"] if tag.startswith(f"{_MADE}:"))
     tell(f"making a Python from Debian {debian.SUITE} packages")
     with tempfile.TemporaryFile() as tar:
-        packages = debian.bootstrap(tar, ca_bundle)
+        debian.bootstrap(tar, ca_bundle)
         tar.seek(0)
-        reference = f"brakeline/debian:{hashlib.file_digest(tar, 'sha256').hexdigest()[:20]}"
+        reference = f"{_MADE}:{hashlib.file_digest(tar, 'sha256').hexdigest()[:20]}"
         tar.seek(0)
         if not engine.inspect(reference):
-            labels = {RECIPE_LABEL: debian.recipe(), PACKAGES_LABEL: debian.as_label(packages)}
-            engine.load_root(tar, reference, labels)
+            engine.load_root(tar, reference)
+    engine.tag(reference, _by_recipe())
     return reference

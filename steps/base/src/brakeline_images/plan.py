@@ -17,6 +17,10 @@ from brakeline_images.locks import Pinned
 ROOM = HOUSE / "steps" / "base"
 LADDER = {"python": None, "numeric": "python", "data": "numeric", "learning": "data"}
 CONTRACT = "brakeline.step/1"
+# What turns the same files into other images is part of their names too: of every name, and of those with our code.
+_HERE = Path(__file__).parent
+_WRITES_ALL = ("wheels.py", "context.py")
+_WRITES_OURS = ("about.py", "sbom.py", "inventory.py")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ IMAGES = (
         for step in ("synthesize", "train", "validate", "register", "deploy")
     ),
     Microimage("serving", "serving", ("serving",), is_step=False),
+    Microimage("client", "serving/client", ("serving/client",), is_step=False),
 )
 
 
@@ -55,6 +60,8 @@ class Plan:
     """All nodes, parents before children, and the reference of each."""
 
     base: str
+    builder: str = field(default_factory=lambda: _hash_of(_WRITES_ALL))
+    teller: str = field(default_factory=lambda: _hash_of(_WRITES_OURS))
     nodes: dict[str, Node] = field(default_factory=dict)
     references: dict[str, str] = field(default_factory=dict)
 
@@ -62,7 +69,7 @@ class Plan:
         """Take a node up and name it by everything that goes into it."""
         self.nodes[node.name] = node
         parent = self.references[node.parent] if node.parent else self.base
-        parts = [_BUILDER, parent, _file_hash(node.dockerfile), node.source]
+        parts = [self.builder, parent, _file_hash(node.dockerfile), node.source, self.teller if node.code else ""]
         parts += [f"{package.name}=={package.version} {package.lines}" for package in sorted(node.packages)]
         if not node.parent:
             parts.append(_file_hash(ROOM / "prepare.py"))
@@ -123,5 +130,5 @@ def _file_hash(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-# What turns the same files into other images is part of every name too.
-_BUILDER = "".join(_file_hash(Path(__file__).with_name(module)) for module in ("wheels.py", "context.py"))
+def _hash_of(modules: tuple[str, ...]) -> str:
+    return "".join(_file_hash(_HERE / module) for module in modules)

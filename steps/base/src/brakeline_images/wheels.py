@@ -1,15 +1,14 @@
 """An image's site-packages: locked wheels fetched on the host for the image's Python, and our own code."""
 
 import io
-import os
 import shutil
-import subprocess
 import tempfile
 import zipfile
 from collections.abc import Iterable
 from configparser import ConfigParser
 from pathlib import Path
 
+from brakeline_images import processes
 from brakeline_images.errors import PackagesMissing
 from brakeline_images.locks import PYTHON, Pinned
 
@@ -33,12 +32,11 @@ def fetch(image: str, packages: Iterable[Pinned], into: Path, ca_bundle: Path | 
         lock = Path(folder) / "requirements.lock"
         lock.write_text("\n".join(package.lines for package in sorted(packages)) + "\n", encoding="utf-8")
         command = [
-            _uv(), "pip", "install", "-q", "--target", str(into), "--python-version", PYTHON, "--python-platform", PLATFORM,
-            "--only-binary", ":all:", "--require-hashes", "--no-deps", "-r", str(lock),
+            _uv(), "pip", "install", "-q", "--target", str(into), "--python-version", PYTHON, "--python-platform",
+            PLATFORM, "--only-binary", ":all:", "--require-hashes", "--no-deps", "-r", str(lock),
         ]  # fmt: skip
-        trusted = {"SSL_CERT_FILE": str(ca_bundle)} if ca_bundle else {}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **trusted})
-    if done.returncode:
+        done = processes.run(command, environment={"SSL_CERT_FILE": str(ca_bundle)} if ca_bundle else {})
+    if done.status:
         raise PackagesMissing(image, done.stderr.strip()[-1500:])
     prune(into)
 

@@ -1,0 +1,106 @@
+"""SeaweedFS as an S3 store on a volume: one bucket, one identity with rights on it alone.
+
+`weed mini` is everything in one process and binds it all to one address; beside the S3 port it opens one by which
+anyone may add an administrator (gRPC, `PutIdentity`, no authentication; found in 4.48). So all of it stays on the
+loopback, and this process forwards the S3 port alone, from the moment the bucket is there.
+"""
+
+import asyncio
+import json
+import secrets
+import signal
+import sys
+from collections.abc import Mapping
+
+from . import s3, volume
+
+BUCKET, PORT = "pipeline-artifacts", 8333
+_SERVER = "/opt/brakeline/bin/weed"
+_DATA = volume.VOLUME / "seaweedfs"
+_LOOPBACK, _INNER_PORT = "127.0.0.1", 8334
+_RIGHTS = ("Read", "Write", "List", "Tagging")
+# A volume is a file that grows as it fills; many small ones let a small disk hold several buckets.
+_VOLUME_MB = 256
+# A stop waits until the server's own idle connections have timed out: by default 30 s, longer than engines wait.
+_IDLE_S = 4
+_CHUNK = 1 << 18
+
+
+def start() -> None:
+    """Run the server until it ends or is told to; ends with its exit status."""
+    volume.claim()
+    made = {
+        "access_key_id": f"BL{secrets.token_hex(9).upper()}",
+        "secret_access_key": secrets.token_urlsafe(30),
+        "bucket": BUCKET,
+        "region": s3.REGION,
+        "port": PORT,
+    }
+    known = volume.credentials(made)
+    volume.own(_DATA).mkdir(exist_ok=True)
+    sys.exit(asyncio.run(_run(known)))
+
+
+def ask() -> None:
+    """End with 0 if the store lists its bucket for its identity, by the port that clients use."""
+    if wrong := s3.lists((_LOOPBACK, PORT), volume.read_credentials(), timeout_s=2):
+        sys.exit(wrong)
+
+
+async def _run(known: Mapping[str, str]) -> int:
+    identity = volume.in_memory("identity", json.dumps(_identity(known)))
+    server = await asyncio.create_subprocess_exec(_SERVER, *_options(identity), pass_fds=(identity,))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.terminate)
+    ended = asyncio.create_task(server.wait())
+    while not ended.done() and not await _lists(known):
+        await asyncio.wait({ended}, timeout=0.1)
+    if not ended.done():
+        async with await asyncio.start_server(_forward, "0.0.0.0", PORT, limit=_CHUNK):  # noqa: S104  the one open port
+            await ended
+    return await ended
+
+
+async def _lists(known: Mapping[str, str]) -> bool:
+    return not await asyncio.to_thread(s3.lists, (_LOOPBACK, _INNER_PORT), known, 2)
+
+
+def _options(identity: int) -> list[str]:
+    return [
+        "-logtostderr=true", "mini", f"-dir={_DATA}", f"-ip={_LOOPBACK}", f"-ip.bind={_LOOPBACK}", f"-bucket={BUCKET}",
+        f"-s3.port={_INNER_PORT}", f"-s3.config=/proc/self/fd/{identity}", "-s3.iam=false", "-s3.port.iceberg=0",
+        "-s3.port.lance=0", "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
+        f"-master.volumeSizeLimitMB={_VOLUME_MB}", "-volume.preStopSeconds=0", f"-idleTimeout={_IDLE_S}",
+    ]  # fmt: skip
+
+
+def _identity(known: Mapping[str, str]) -> dict[str, object]:
+    keys = {"accessKey": known["access_key_id"], "secretKey": known["secret_access_key"]}
+    rights = [f"{right}:{known['bucket']}" for right in _RIGHTS]
+    return {"identities": [{"name": "pipeline", "credentials": [keys], "actions": rights}]}
+
+
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One client's connection to the server behind, byte by byte both ways."""
+    try:
+        inner_reader, inner_writer = await asyncio.open_connection(_LOOPBACK, _INNER_PORT, limit=_CHUNK)
+    except OSError:
+        writer.close()
+        return
+    await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+    for end in (inner_writer, writer):
+        end.close()
+
+
+async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    try:
+        while chunk := await source.read(_CHUNK):
+            target.write(chunk)
+            await target.drain()
+        target.write_eof()
+    except OSError:
+        # One side is gone: the other direction must end too.
+        target.close()
+
+
+if __name__ == "__main__":
+    {"start": start, "ask": ask}[sys.argv[1]]()

@@ -1,0 +1,61 @@
+"""A store's volume: it has one owner at a time, and keeps the credentials that a client reads from it."""
+
+import fcntl
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+VOLUME = Path("/state")
+CREDENTIALS = VOLUME / "credentials.json"
+_LOCK = VOLUME / ".lock"
+_STAGED = VOLUME / ".credentials.json.partial"
+
+
+def claim() -> None:
+    """Take the volume for this process and for what it becomes by exec; ends where that cannot be."""
+    # The first process of a container ignores what it does not handle: without this a stop would wait to be a kill.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    os.umask(0o007)
+    try:
+        descriptor = os.open(_LOCK, os.O_RDWR | os.O_CREAT, 0o660)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"{VOLUME}: another store is running on this volume")
+    except OSError as error:
+        sys.exit(f"{VOLUME}: user {os.getuid()} with group {os.getgid()} cannot write to the volume: {error.strerror}")
+    os.set_inheritable(descriptor, True)
+
+
+def own(folder: Path) -> Path:
+    """A folder of the volume that is not there yet or is this user's; ends where it is another's."""
+    if folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        sys.exit(f"{folder} belongs to user {folder.stat().st_uid}: start the store as that user, found {os.getuid()}")
+    return folder
+
+
+def credentials(made: Mapping[str, Any]) -> dict[str, Any]:
+    """The credentials in the volume. Where there are none, what was made now is written: whole or not at all."""
+    if not CREDENTIALS.exists():
+        with _STAGED.open("w", encoding="utf-8") as staged:
+            os.fchmod(staged.fileno(), 0o640)
+            json.dump(made, staged, indent=1)
+            staged.flush()
+            os.fsync(staged.fileno())
+        _STAGED.replace(CREDENTIALS)
+    return read_credentials()
+
+
+def read_credentials() -> dict[str, Any]:
+    """What `credentials` wrote."""
+    return dict(json.loads(CREDENTIALS.read_text(encoding="utf-8")))
+
+
+def in_memory(name: str, content: str) -> int:
+    """A file that is in no file system, for a program that wants a secret as a file; it inherits the descriptor."""
+    descriptor = os.memfd_create(name, 0)
+    os.write(descriptor, content.encode())
+    return descriptor
