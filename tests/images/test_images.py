@@ -1,0 +1,148 @@
+"""Every built image in a real engine: as OpenShift would run it, and holding exactly what its lock says."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from brakeline import images as locked
+from brakeline_images import locks, plan
+from brakeline_images.builder import SBOMS
+from docker.errors import ContainerError
+
+from tests import engine
+from tests.conftest import HOUSE, command
+
+FOREIGN_USER = "1000670000:0"
+HARDENED: dict[str, Any] = {
+    "user": FOREIGN_USER,
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "network_mode": "none",
+    "tmpfs": {"/tmp": ""},
+}
+NAMES = [image.name for image in plan.IMAGES]
+PROGRAMS = {name: f"brakeline-{'ask' if name == 'client' else name}" for name in NAMES}
+PYTHON = "/opt/brakeline/bin/python"
+SHELLS = ("sh", "bash", "dash", "busybox", "apt", "apt-get", "dpkg", "pip", "pip3", "cat", "perl")
+LOOK = """
+import importlib.metadata, json, os, pkgutil, sys
+from pathlib import Path
+site = Path("/opt/brakeline/lib/python3.13/site-packages")
+own = [p for name in ("stepkit", *[d.name for d in site.glob("brakeline_*") if d.suffix == ""]) for p in (site / name).rglob("*.py")]
+status = Path("/var/lib/dpkg/status.d")
+print(json.dumps(dict(
+    packages={d.name.lower().replace("_", "-").replace(".", "-"): d.version for d in importlib.metadata.distributions()},
+    programs=[n for n in os.environ["LOOK_FOR"].split() for p in ("/bin", "/usr/bin", "/usr/sbin", "/usr/local/bin") if os.path.exists(f"{p}/{n}")],
+    uncompiled=[str(p) for p in own if not (p.parent / "__pycache__" / f"{p.stem}.cpython-313.pyc").exists()],
+    debian=sorted(p.name for p in status.iterdir()) if status.exists() else [],
+    bill=json.loads(Path("/opt/brakeline/sbom.cdx.json").read_text()),
+    user=[os.getuid(), os.getgid()],
+    image=os.environ["BRAKELINE_IMAGE"],
+)))
+"""  # noqa: E501
+WORK = """
+import importlib, pkgutil, sys
+for package in sys.argv[1:]:
+    for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+"""
+
+
+def run(name: str, *words: str, **settings: Any) -> str:
+    """Run a command in an image as OpenShift would; its stdout."""
+    client, reference = engine.client(), engine.built()[name]
+    return str(client.containers.run(reference, list(words), remove=True, **{**HARDENED, **settings}).decode())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs_as_any_user_without_rights(name: str) -> None:
+    """A foreign UID with group 0, read-only root, no capabilities, no new privileges, no network."""
+    assert "0.1.0" in run(name, PROGRAMS[name], "--version")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_says_what_it_is(name: str) -> None:
+    """Not root, no entry point, and for a step the very signature that its program prints."""
+    about = engine.client().images.get(engine.built()[name]).attrs["Config"]
+    assert about["User"] == "1001:0"
+    assert not about["Entrypoint"]
+    assert about["Labels"]["brakeline.source"] == locked.source_hash(name)
+    if name in locked.STEPS:
+        described = json.loads(command(f"brakeline-{name}", "--describe").stdout)
+        assert json.loads(about["Labels"]["brakeline.describe"]) == described
+        assert about["Labels"]["brakeline.contract"] == plan.CONTRACT
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_holds_what_its_lock_and_its_bill_say(name: str) -> None:
+    """The locked versions and our code, compiled; no shell in our own base; the bill of materials lists all of it."""
+    seen = json.loads(run(name, PYTHON, "-c", LOOK, environment={"LOOK_FOR": " ".join(SHELLS)}))
+    image = next(image for image in plan.IMAGES if image.name == name)
+    wanted = {package.name: package.version for package in locks.read(HOUSE / image.folder / "requirements.lock")}
+    found = {package: version for package, version in seen["packages"].items() if not package.startswith("brakeline")}
+    assert found == wanted
+    assert seen["uncompiled"] == []
+    assert seen["user"] == [1000670000, 0]
+    assert seen["image"] == engine.built()[name]
+    if locked.base()["reference"].startswith("brakeline/debian:"):
+        assert seen["programs"] == []
+    listed = {component["purl"].split("@")[0].split("/")[-1] for component in seen["bill"]["components"]}
+    assert {*wanted, *seen["debian"]} <= listed
+    assert seen["bill"]["specVersion"] == "1.6"
+    assert json.loads((SBOMS / f"{name}.cdx.json").read_text()) == seen["bill"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_of_its_code_can_be_imported(name: str) -> None:
+    """Nothing that was left out of the packages is missed by a module of ours."""
+    packages = {"serving": ["brakeline_serving"], "client": ["brakeline_client"]}.get(name, ["stepkit.app"])
+    if name in locked.STEPS:
+        packages = [f"brakeline_{name}"]
+    run(name, PYTHON, "-c", WORK, *packages)
+
+
+def test_a_step_works_on_mounted_data_without_rights_or_network(tmp_path: Path) -> None:
+    """Synthesize, assemble and train in containers of a foreign user with group 0."""
+    at = tmp_path / "data"
+    at.mkdir()
+    os.chown(at, -1, 0)
+    at.chmod(0o2775)
+    mounted = {"volumes": {str(at): {"bind": "/data", "mode": "rw"}}}
+    if os.getuid() != 0:
+        mounted["user"] = f"{os.getuid()}:0"  # type: ignore[assignment]
+    (at / "recorded.csv").write_text("wheel_speed_mps,vehicle_class,stopping_distance_m\n27.78,1,36.5\n")
+    run(
+        "synthesize",
+        *["brakeline-synthesize", "generate", "--part", "/data/part", "--rows", "2000", "--holdout-rows", "1000"],
+        **mounted,
+    )
+    run("synthesize", *["brakeline-synthesize", "assemble", "--parts", "/data/part", "--recorded", "/data/recorded.csv", "--dataset", "/data/dataset", "--holdout", "/data/holdout"], **mounted)  # fmt: skip
+    run(
+        "train",
+        *["brakeline-train", "search", "--dataset", "/data/dataset", "--results", "/data/results", "--trials", "1"],
+        **mounted,
+    )
+    run("train", *["brakeline-train", "fit", "--dataset", "/data/dataset", "--results", "/data/results", "--model", "/data/model"],
+        **mounted)  # fmt: skip
+    assert (at / "model" / "model.onnx").stat().st_size > 10_000
+    with pytest.raises(ContainerError) as failed:
+        run(
+            "train",
+            *["brakeline-train", "search", "--dataset", "/data/nothing", "--results", "/data/r2", "--trials", "1"],
+            **mounted,
+        )
+    assert failed.value.exit_status == 65
+
+
+def test_a_build_with_nothing_changed_builds_nothing() -> None:
+    """The names are looked up, and that is all."""
+    engine.built()
+    before = {image.id for image in engine.client().images.list(all=True)}
+    done = command("brakeline-images", "--json")
+    assert (done.code, done.result["status"], done.result["built"]) == (0, "current", [])
+    assert {image.id for image in engine.client().images.list(all=True)} == before
+    assert command("brakeline-images", "--check", "--json").result["status"] == "current"
