@@ -36,8 +36,20 @@ class Builder:
         Raises ImagesError.
         """
         missing = self._missing()
-        if not missing:
-            return
+        if missing:
+            self._build_all(missing)
+        self._keep_bills()
+
+    def _keep_bills(self) -> None:
+        """Each image's bill of materials beside the others, read from the image where another stands there."""
+        SBOMS.mkdir(exist_ok=True)
+        for name, node in self.plan.nodes.items():
+            kept, reference = SBOMS / f"{name}.cdx.json", self.plan.references[name]
+            if node.code and not (kept.is_file() and reference in kept.read_text(encoding="utf-8")):
+                (bill,) = self.engine.files(reference, (f"/opt/brakeline/{about.BILL}",)).values()
+                kept.write_bytes(bill)
+
+    def _build_all(self, missing: set[str]) -> None:
         self._base = inventory.take(self.engine, self.plan.base)
         if self._base.unlisted:
             self.tell(f"base {self.plan.base}: {self._base.unlisted}")
@@ -98,8 +110,6 @@ class Builder:
             self.tell(f"{node.name}: building")
             own = wheels.own([HOUSE / package for package in node.code.packages], PYTHON)
             bill = about.bill(self.plan, node, self._base)
-            SBOMS.mkdir(exist_ok=True)
-            (SBOMS / f"{node.name}.cdx.json").write_text(bill, encoding="utf-8")
             named: list[tuple[str, bytes]] = [*own, (about.BILL, bill.encode())]
             return [(f"opt/brakeline/{name}", content) for name, content in named]
         if node.packages:
