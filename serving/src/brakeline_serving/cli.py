@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 import brakeline_serving
-from brakeline_serving import server
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -43,6 +42,8 @@ def main(
     if not insecure and not _is_loopback(host):
         reason = "there is no TLS and no authentication yet; --insecure allows it"
         raise typer.BadParameter(f"--host {host} can be reached by others, and {reason}")
+    from brakeline_serving import server
+
     settings = server.Settings(model_name, model_store, model, host, port, ready_file, until_stdin_closes)
     raise typer.Exit(server.run(settings))
 
