@@ -13,12 +13,20 @@ from typing import Any
 
 import pytest
 
+from tests.budget import Budget
+
 HOUSE = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PATIENCE_S = 300
 # Tests run one process per core; threads of their own would only spin against each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where results come together, groups of tests are held to their minutes."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Budget(), "budget")
 
 
 @dataclass(frozen=True)
