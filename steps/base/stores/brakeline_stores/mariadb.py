@@ -1,4 +1,4 @@
-"""MariaDB as one process on a volume: made at the first start, with one database and one user, and no administrator.
+"""MariaDB on a volume: made at the first start, with one database and one user, and no administrator.
 
 Like `mariadb-install-db` it feeds the system tables to `mariadbd --bootstrap`; it leaves out root's accounts, help
 texts and the sys schema. The user's password is set anew at each start: without `credentials.json` a restart makes a
@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -21,19 +22,17 @@ _TABLES = tuple(Path("/usr/share/mariadb") / f"mariadb_{part}_tables.sql" for pa
 _DATA = volume.VOLUME / "mariadb"
 # Renamed when whole: a first start that was killed is done anew.
 _HIDDEN = volume.VOLUME / ".mariadb.partial"
+_NOTICES = Path("/tmp/mariadb.notices")  # noqa: S108  the container's own
 
 
 def start() -> None:
-    """Become the server."""
+    """Run the server until it ends or is told to; ends with its exit status."""
     volume.claim()
     made = {"user": USER, "password": secrets.token_urlsafe(30), "database": DATABASE, "port": PORT}
     password = str(volume.credentials(made)["password"])
     if not volume.own(_DATA).exists():
         _make_data()
-    account = volume.in_memory("account", _account(password))
-    # Blocked signals outlive the exec: a stop that comes before the server listens for it is not lost.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    os.execv(_SERVER[0], [*_SERVER, f"--datadir={_DATA}", f"--init-file=/proc/self/fd/{account}"])
+    sys.exit(_run(volume.in_memory("account", _account(password))))
 
 
 def ask() -> None:
@@ -49,6 +48,32 @@ def ask() -> None:
             cursor.execute("SELECT 1")
     except pymysql.Error as error:
         sys.exit(f"MariaDB does not serve: {error}")
+
+
+def _run(account: int) -> int:
+    command = [*_SERVER, f"--datadir={_DATA}", f"--init-file=/proc/self/fd/{account}"]
+    # Told to stop while it starts, mariadbd 11.8 may hang: the signal waits until the server says that it is ready.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        _NOTICES.unlink(missing_ok=True)
+        notices.bind(str(_NOTICES))
+        notices.settimeout(0.1)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(_NOTICES)}
+        server = subprocess.Popen(command, pass_fds=(account,), env=environment)
+        while server.poll() is None and not _is_ready(notices):
+            pass
+    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    status = server.wait()
+    return status if status >= 0 else 128 - status
+
+
+def _is_ready(notices: socket.socket) -> bool:
+    """Whether the next notice, in the manner of systemd's sd_notify, says so."""
+    try:
+        return b"READY=1" in notices.recv(4096).splitlines()
+    except TimeoutError:
+        return False
 
 
 def _make_data() -> None:

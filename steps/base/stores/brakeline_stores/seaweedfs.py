@@ -2,10 +2,11 @@
 
 `weed mini` is everything in one process and binds it all to one address; beside the S3 port it opens one by which
 anyone may add an administrator (gRPC, `PutIdentity`, no authentication; found in 4.48). So all of it stays on the
-loopback, and this process forwards the S3 port alone, from the moment the bucket is there.
+loopback, and this process forwards the S3 port alone, from the moment the bucket is there and can take something.
 """
 
 import asyncio
+import http.client
 import json
 import secrets
 import signal
@@ -17,12 +18,14 @@ from . import s3, volume
 BUCKET, PORT = "pipeline-artifacts", 8333
 _SERVER = "/opt/brakeline/bin/weed"
 _DATA = volume.VOLUME / "seaweedfs"
-_LOOPBACK, _INNER_PORT = "127.0.0.1", 8334
+_LOOPBACK, _INNER_PORT, _MASTER_PORT = "127.0.0.1", 8334, 9333
 _RIGHTS = ("Read", "Write", "List", "Tagging")
-# A volume is a file that grows as it fills; many small ones let a small disk hold several buckets.
+# A volume is a file that grows as it fills; many small ones give back what is deleted sooner.
 _VOLUME_MB = 256
 # A stop waits until the server's own idle connections have timed out: by default 30 s, longer than engines wait.
 _IDLE_S = 4
+# What uploads and downloads may hold in memory; without bounds a few parallel clients take gigabytes.
+_UPLOADS_MB, _DOWNLOADS_MB = 64, 64
 _CHUNK = 1 << 18
 
 
@@ -52,7 +55,7 @@ async def _run(known: Mapping[str, str]) -> int:
     server = await asyncio.create_subprocess_exec(_SERVER, *_options(identity), pass_fds=(identity,))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.terminate)
     ended = asyncio.create_task(server.wait())
-    while not ended.done() and not await _lists(known):
+    while not ended.done() and not await asyncio.to_thread(_is_ready, known):
         await asyncio.wait({ended}, timeout=0.1)
     if not ended.done():
         async with await asyncio.start_server(_forward, "0.0.0.0", PORT, limit=_CHUNK):  # noqa: S104  the one open port
@@ -60,16 +63,28 @@ async def _run(known: Mapping[str, str]) -> int:
     return await ended
 
 
-async def _lists(known: Mapping[str, str]) -> bool:
-    return not await asyncio.to_thread(s3.lists, (_LOOPBACK, _INNER_PORT), known, 2)
+def _is_ready(known: Mapping[str, str]) -> bool:
+    """Whether the bucket is listed and there is room: after a restart the part with the disk may be found late."""
+    if s3.lists((_LOOPBACK, _INNER_PORT), known, timeout_s=2):
+        return False
+    master = http.client.HTTPConnection(_LOOPBACK, _MASTER_PORT, timeout=2)
+    try:
+        master.request("GET", "/dir/status")
+        return bool(json.load(master.getresponse())["Topology"]["Max"] > 0)
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        master.close()
 
 
 def _options(identity: int) -> list[str]:
     return [
         "-logtostderr=true", "mini", f"-dir={_DATA}", f"-ip={_LOOPBACK}", f"-ip.bind={_LOOPBACK}", f"-bucket={BUCKET}",
-        f"-s3.port={_INNER_PORT}", f"-s3.config=/proc/self/fd/{identity}", "-s3.iam=false", "-s3.port.iceberg=0",
-        "-s3.port.lance=0", "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
+        f"-s3.port={_INNER_PORT}", f"-master.port={_MASTER_PORT}", f"-s3.config=/proc/self/fd/{identity}",
+        "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false",
+        "-master.telemetry=false",
         f"-master.volumeSizeLimitMB={_VOLUME_MB}", "-volume.preStopSeconds=0", f"-idleTimeout={_IDLE_S}",
+        f"-s3.concurrentUploadLimitMB={_UPLOADS_MB}", f"-s3.readerCacheSizeMB={_DOWNLOADS_MB}",
     ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ _STAGED = VOLUME / ".credentials.json.partial"
 
 
 def claim() -> None:
-    """Take the volume for this process and for what it becomes by exec; ends where that cannot be."""
+    """Take the volume for as long as this process lives; ends where that cannot be."""
     # The first process of a container ignores what it does not handle: without this a stop would wait to be a kill.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     os.umask(0o007)
@@ -27,13 +27,13 @@ def claim() -> None:
         sys.exit(f"{VOLUME}: another store is running on this volume")
     except OSError as error:
         sys.exit(f"{VOLUME}: user {os.getuid()} with group {os.getgid()} cannot write to the volume: {error.strerror}")
-    os.set_inheritable(descriptor, True)
 
 
 def own(folder: Path) -> Path:
-    """A folder of the volume that is not there yet or is this user's; ends where it is another's."""
-    if folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        sys.exit(f"{folder} belongs to user {folder.stat().st_uid}: start the store as that user, found {os.getuid()}")
+    """A folder of the volume that is not there yet or is this user's with all in it; ends where it is another's."""
+    for path in (folder, *folder.rglob("*")):
+        if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+            sys.exit(f"{path} is user {path.stat().st_uid}'s: start the store as that user, found {os.getuid()}")
     return folder
 
 
