@@ -11,6 +11,7 @@ import json
 import secrets
 import signal
 import sys
+import time
 from collections.abc import Mapping
 
 from . import s3, volume
@@ -24,6 +25,8 @@ _RIGHTS = ("Read", "Write", "List", "Tagging")
 _VOLUME_MB = 256
 # A stop waits until the server's own idle connections have timed out: by default 30 s, longer than engines wait.
 _IDLE_S = 4
+# Restarted, the server may refuse to write for 15 s, until it has surely heard of all its volumes; and some to spare.
+_WARM_UP_S = 30
 # What uploads and downloads may hold in memory; without bounds a few parallel clients take gigabytes.
 _UPLOADS_MB, _DOWNLOADS_MB = 64, 64
 _CHUNK = 1 << 18
@@ -54,8 +57,8 @@ async def _run(known: Mapping[str, str]) -> int:
     identity = volume.in_memory("identity", json.dumps(_identity(known)))
     server = await asyncio.create_subprocess_exec(_SERVER, *_options(identity), pass_fds=(identity,))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.terminate)
-    ended = asyncio.create_task(server.wait())
-    while not ended.done() and not await asyncio.to_thread(_is_ready, known):
+    ended, begun = asyncio.create_task(server.wait()), time.monotonic()
+    while not ended.done() and not await asyncio.to_thread(_is_ready, known, begun):
         await asyncio.wait({ended}, timeout=0.1)
     if not ended.done():
         async with await asyncio.start_server(_forward, "0.0.0.0", PORT, limit=_CHUNK):  # noqa: S104  the one open port
@@ -63,14 +66,18 @@ async def _run(known: Mapping[str, str]) -> int:
     return await ended
 
 
-def _is_ready(known: Mapping[str, str]) -> bool:
-    """Whether the bucket is listed and there is room: after a restart the part with the disk may be found late."""
+def _is_ready(known: Mapping[str, str], begun: float) -> bool:
+    """Whether the bucket is listed and takes something; a full disk is not waited for, it can be read."""
     if s3.lists((_LOOPBACK, _INNER_PORT), known, timeout_s=2):
         return False
+    return _takes(known["bucket"]) or time.monotonic() - begun > _WARM_UP_S
+
+
+def _takes(bucket: str) -> bool:
     master = http.client.HTTPConnection(_LOOPBACK, _MASTER_PORT, timeout=2)
     try:
-        master.request("GET", "/dir/status")
-        return bool(json.load(master.getresponse())["Topology"]["Max"] > 0)
+        master.request("GET", f"/dir/assign?collection={bucket}")
+        return master.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False
     finally:
