@@ -4,8 +4,10 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from brakeline_synthesize import drives, physics
+from brakeline_synthesize import drives, physics, scenario, surfaces, vehicles
 from brakeline_synthesize.physics import GRAVITY_MPS2, Stop
+
+DEFAULT = scenario.load("default")
 
 
 def level_stop(speed_mps: float, friction: float, **other: float) -> Stop:
@@ -14,7 +16,7 @@ def level_stop(speed_mps: float, friction: float, **other: float) -> Stop:
         "speed_mps": speed_mps, "grade": 0.0, "headwind_mps": 0.0, "disc_temperature_c": 20.0, "friction": friction,
         "friction_slope_spm": 0.0, "grip_share": 1.0, "abs_efficiency": 1.0, "dead_time_s": 0.0, "ramp_time_s": 1e-9,
         "mass_kg": 1500.0, "gross_mass_kg": 2000.0, "capacity_mps2": 50.0, "fade_share": 0.35,
-        "rolling_resistance": 0.0, "drag_area_m2": 0.0,
+        "rolling_resistance": 0.0, "drag_area_m2": 0.0, "air_temperature_c": 15.0,
     } | other  # fmt: skip
     return Stop(**{name: np.array([value]) for name, value in plain.items()})
 
@@ -90,8 +92,46 @@ def test_the_closed_form_agrees_with_a_millisecond_integration() -> None:
     assert physics.stopping_distance_m(stop) == pytest.approx(integrated(stop), rel=1e-3)
 
 
+def test_colder_air_is_denser_and_shortens_the_way() -> None:
+    """ρ = 1.225 · 288.15/T: at -20 °C 1.394 kg/m³, by the closed form with drag."""
+    v, a, density = 40.0, 5.0, 1.225 * 288.15 / 253.15
+    c = 0.5 * density * 3.0 / 1500.0
+    stop = level_stop(v, a / GRAVITY_MPS2, drag_area_m2=3.0, air_temperature_c=-20.0)
+    assert distance(stop) == pytest.approx(np.log(1.0 + c * v**2 / a) / (2.0 * c), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", range(len(vehicles.CLASSES)), ids=vehicles.NAMES)
+@pytest.mark.parametrize("number", range(len(surfaces.SURFACES)), ids=surfaces.NAMES)
+def test_every_stop_ends_in_the_worst_corner_of_all(kind: int, number: int) -> None:
+    """Least grip, steepest fall, strongest wind from behind, full load, hottest discs: still a net deceleration."""
+    surface, vehicle = surfaces.SURFACES[number], vehicles.CLASSES[kind]
+    worst = {
+        "speed": vehicle.fastest_mps * surface.speed_share, "grade": -surface.steepest_downhill,
+        "headwind_mps": -10.0, "disc": 1000.0, "friction": float(surface.friction.low),
+        "tread": drives.WORN_OUT_MM, "pressure": 0.6 * vehicle.pressure_kpa, "rain": 100.0, "air": -25.0,
+        "mass_kg": vehicle.gross_kg, "abs_efficiency": 0.8, "dead_time_s": 0.6, "ramp_time_s": 1.35,
+        "fade_share": 0.55, "rolling_resistance": 0.008, "drag_share": 1.05,
+    }  # fmt: skip
+    drawn = {name: np.array([value]) for name, value in worst.items()}
+    light = drawn | {"mass_kg": np.array([0.93 * vehicle.kerb_kg])}
+    for corner in (drawn, light):
+        stop = drives.stop_of(np.array([number]), np.array([kind]), corner)
+        assert physics.weakest_deceleration_mps2(stop)[0] > 0.05
+
+
+def test_trucks_need_more_room_than_cars_at_the_same_speed() -> None:
+    """Late and slow air brakes, little capacity: at 20 m/s on dry roads a half more than a mid-size car."""
+    seen = drives.sample(np.random.default_rng(5), DEFAULT, 0, 20_000)
+    dry = (seen.surface == 0) & (np.abs(seen.stop.speed_mps - 20.0) < 1.0)
+    way = physics.stopping_distance_m(seen.stop)
+    truck, car = (np.median(way[dry & (seen.vehicle_class == kind)]) for kind in (4, 1))
+    assert 1.3 < truck / car < 2.0
+
+
 def sampled(rows: int) -> Stop:
-    return drives.sample(np.random.default_rng(3), 0, -(-rows // drives.SNAPSHOTS_PER_DRIVE)).stop.take(slice(rows))
+    return drives.sample(np.random.default_rng(3), DEFAULT, 0, -(-rows // drives.SNAPSHOTS_PER_DRIVE)).stop.take(
+        slice(rows)
+    )
 
 
 def integrated(stop: Stop, step_s: float = 1e-3) -> np.ndarray:

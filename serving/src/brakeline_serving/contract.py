@@ -1,6 +1,6 @@
 """The data contract as the server reads it from a model's metadata; declared and explained elsewhere.
 
-`tests/data/contract-v1.json` is the golden file that this reader and the steps' reader both pass.
+`tests/data/contract-v*.json` are the golden files that this reader and the steps' reader both pass.
 """
 
 import json
@@ -10,7 +10,7 @@ import msgspec
 
 METADATA_KEY = "brakeline.contract"
 NAME = "brakeline.stop"
-SUPPORTED_VERSIONS = (1,)
+SUPPORTED_VERSIONS = (1, 2)
 
 
 class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

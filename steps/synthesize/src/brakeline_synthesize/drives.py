@@ -1,47 +1,31 @@
 """Drives: one vehicle, one road, one weather, seen at several moments. What no sensor tells is latent.
 
-Ranges marked [U] in `docs/data.md` are engineering guesses; friction by surface lies between the published
-0.70-0.80 (dry asphalt), 0.45-0.55 (wet), 0.25-0.35 (packed snow), 0.05-0.15 (ice) and the 0.9 of test tracks
-(PBC in UN R152 and Euro NCAP).
+Each quantity's distribution is named by a function here, given surface and vehicle class, and the noise floor weighs
+by the same functions. Given these two, the quantities are independent: that is what makes the floor exact.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brakeline_synthesize.physics import Array, Stop, weakest_deceleration_mps2
+from brakeline_synthesize import surfaces, vehicles
+from brakeline_synthesize.physics import Array, Stop
+from brakeline_synthesize.priors import Truncated
+from brakeline_synthesize.scenario import Scenario
 
-SNAPSHOTS_PER_DRIVE = 10
-# Below this no driver or system could call it braking; such slopes of ice are closed to traffic.
-WEAKEST_DECELERATION_MPS2 = 0.25
+SNAPSHOTS_PER_DRIVE = 5
 
-SURFACES = ("dry", "wet", "snow", "ice")
-_SURFACE_SHARE = np.array([0.65, 0.22, 0.08, 0.05])
-_FRICTION_MEAN = np.array([0.92, 0.62, 0.28, 0.12])
-_FRICTION_SD = np.array([0.07, 0.10, 0.06, 0.035])
-_FRICTION_LOW, _FRICTION_HIGH = 0.04, 1.2
-# [s/m] water and snow lose more grip with speed than dry asphalt [U]
-_FRICTION_SLOPE = np.array([0.0015, 0.005, 0.003, 0.002])
-_AIR_MEAN_C = np.array([15.0, 11.0, -3.0, -2.0])
-_AIR_SD_K = np.array([9.0, 6.0, 3.0, 2.5])
-_RAINING_SHARE = np.array([0.02, 0.75, 0.5, 0.15])
-_RAIN_MEAN_MMPH = np.array([0.3, 4.0, 1.5, 0.8])
+SLOWEST_MPS = 1.0
+WORN_OUT_MM = 1.6
+ACCELERATION_SD_MPS2 = 0.5
+OBJECT_AHEAD_SHARE, STANDING_SHARE = 0.7, 0.3
+LOWEST_CLOSING, HIGHEST_CLOSING = -0.1, 0.5  # of the own speed, where the object does not stand
+# How far discs are above the air: |normal(mean, sd)| [U]
+DISC_ABOVE_AIR_K, DISC_ABOVE_AIR_SD_K = 120.0, 110.0
 
-# By vehicle class: small car, mid-size car, SUV, van [U]
-_CLASS_SHARE = np.array([0.3, 0.4, 0.22, 0.08])
-_KERB_MEAN_KG = np.array([1120.0, 1520.0, 1960.0, 2150.0])
-_KERB_SD_KG = np.array([90.0, 120.0, 170.0, 160.0])
-_GROSS_MASS_KG = np.array([1600.0, 2100.0, 2700.0, 3500.0])
-_CAPACITY_MPS2 = np.array([9.8, 10.2, 9.8, 8.6])
-_DRAG_AREA_M2 = np.array([0.62, 0.66, 0.92, 1.35])
-_PRESSURE_NOMINAL_KPA = np.array([230.0, 240.0, 260.0, 340.0])
-
-# City, country road, motorway: share, mean and sd of the speed [U]
-_ROAD_SHARE = np.array([0.4, 0.35, 0.25])
-_SPEED_MEAN_MPS = np.array([11.0, 22.0, 33.0])
-_SPEED_SD_MPS = np.array([4.0, 5.0, 6.0])
-_SPEED_LOW_MPS, _SPEED_HIGH_MPS = 1.0, 62.0
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -49,96 +33,162 @@ class Snapshots:
     """N moments of driving: the stop that would follow, and what explains the sensors. Arrays of shape (N,)."""
 
     stop: Stop
-    drive: NDArray[np.int64]
-    surface: NDArray[np.int64]
-    vehicle_class: NDArray[np.int64]
+    drive: Indices
+    surface: Indices
+    vehicle_class: Indices
     rain_mmph: Array
     air_temperature_c: Array
     tyre_pressure_kpa: Array
+    tread_mm: Array
     acceleration_mps2: Array
     gap_m: Array  # NaN where nothing is ahead
     closing_speed_mps: Array
     object_height_m: Array
 
 
-def sample(rng: np.random.Generator, first_drive: int, drives: int) -> Snapshots:
+def sample(rng: np.random.Generator, scenario: Scenario, first_drive: int, drives: int) -> Snapshots:
     """Draw `drives` whole drives, numbered from `first_drive`; SNAPSHOTS_PER_DRIVE rows each, grouped."""
     n, per = drives, SNAPSHOTS_PER_DRIVE
-    surface = rng.choice(4, n, p=_SURFACE_SHARE)
-    kind = rng.choice(4, n, p=_CLASS_SHARE)
-    road = rng.choice(3, n, p=_ROAD_SHARE)
-    kerb = rng.normal(_KERB_MEAN_KG[kind], _KERB_SD_KG[kind])
-    # Most cars carry one or two people, few are full.
-    mass = kerb + 75.0 + rng.beta(1.2, 3.0, n) * np.maximum(_GROSS_MASS_KG[kind] - kerb - 75.0, 0.0)
-    pressure = np.clip(rng.normal(_PRESSURE_NOMINAL_KPA[kind], 15.0), 140.0, 450.0)
-    tread_mm = rng.uniform(1.6, 8.0, n)
-    wet = surface != 0
-    # Worn tyres lose grip where there is something to push aside; under-inflated ones everywhere [U].
-    tread_share = np.where(wet, 1.0 - 0.15 * (8.0 - tread_mm) / 6.4, 1.0)
-    pressure_share = 1.0 - 0.1 * np.clip(1.0 - pressure / _PRESSURE_NOMINAL_KPA[kind], 0.0, 0.4)
-    raining = rng.random(n) < _RAINING_SHARE[surface]
-    rain = np.clip(np.where(raining, rng.exponential(_RAIN_MEAN_MMPH[surface]), 0.0), 0.0, 100.0)
-    air = np.clip(rng.normal(_AIR_MEAN_C[surface], _AIR_SD_K[surface]), -40.0, 50.0)
-    air = np.where(raining & (surface == 1), np.maximum(air, 0.5), air)
-    wind = rng.normal(0.0, 3.0, n)
-    latents = {
-        "friction_slope_spm": _FRICTION_SLOPE[surface],
-        "grip_share": tread_share * pressure_share,
-        "abs_efficiency": np.clip(rng.normal(0.93, 0.03, n), 0.8, 1.0),
-        "dead_time_s": np.clip(rng.normal(0.15, 0.04, n), 0.03, 0.4),
-        "ramp_time_s": np.clip(rng.lognormal(np.log(0.25), 0.25, n), 0.08, 0.9),
-        "mass_kg": mass,
-        "gross_mass_kg": _GROSS_MASS_KG[kind],
-        "capacity_mps2": _CAPACITY_MPS2[kind],
-        "fade_share": np.full(n, 0.35),
-        "rolling_resistance": np.full(n, 0.012),
-        "drag_area_m2": _DRAG_AREA_M2[kind] * rng.uniform(0.95, 1.05, n),
-        "headwind_mps": wind,
-    }
-    rows = {name: np.repeat(values, per) for name, values in latents.items()}
-    speed = np.clip(rng.normal(_SPEED_MEAN_MPS[road], _SPEED_SD_MPS[road], (per, n)).T.ravel(), *_speed_range())
-    disc = np.clip(np.repeat(air, per) + np.abs(rng.normal(120.0, 110.0, n * per)), -30.0, 750.0)
-    stop = _stoppable(rng, surface, speed, disc, rows)
     total = n * per
-    ahead = rng.random(total) < 0.7
+    surface = rng.choice(len(surfaces.NAMES), n, p=shares(scenario.surfaces, surfaces.NAMES))
+    kind = rng.choice(len(vehicles.NAMES), n, p=shares(scenario.vehicles, vehicles.NAMES))
+    road = rng.choice(len(scenario.roads), n, p=road_shares(scenario))
+    rain = np.where(
+        rng.random(n) < surfaces.of_each("raining_share")[surface],
+        rng.exponential(surfaces.of_each("rain_mean_mmph")[surface]),
+        0.0,
+    )
+    drawn = {
+        "friction": friction(surface).draw(rng, n),
+        "mass_kg": mass(scenario, kind).draw(rng, n),
+        "air": air(scenario, surface).draw(rng, n),
+        "pressure": pressure(kind).draw(rng, n),
+        "tread": rng.uniform(WORN_OUT_MM, vehicles.of_each("new_tread_mm")[kind]),
+        "headwind_mps": wind(scenario).draw(rng, n),
+    } | unseen(rng, kind)
+    rows = {name: np.repeat(values, per) for name, values in (drawn | {"rain": rain}).items()}
+    surface, kind, road = (np.repeat(index, per) for index in (surface, kind, road))
+    speed_mps = speed(scenario, road, surface, kind).draw(rng, total)
+    disc = rows["air"] + np.abs(rng.normal(DISC_ABOVE_AIR_K, DISC_ABOVE_AIR_SD_K, total))
+    ahead = rng.random(total) < OBJECT_AHEAD_SHARE
+    moving = rng.uniform(LOWEST_CLOSING, HIGHEST_CLOSING, total)
     return Snapshots(
-        stop=stop,
+        stop=stop_of(
+            surface, kind, {**rows, "speed": speed_mps, "grade": grade(scenario, surface).draw(rng, total),
+                            "disc": disc},
+        ),
         drive=np.repeat(np.arange(first_drive, first_drive + n, dtype=np.int64), per),
-        surface=np.repeat(surface, per),
-        vehicle_class=np.repeat(kind, per),
-        rain_mmph=np.repeat(rain, per),
-        air_temperature_c=np.repeat(air, per),
-        tyre_pressure_kpa=np.repeat(pressure, per),
-        acceleration_mps2=np.clip(rng.normal(0.0, 0.5, total), -3.0, 3.0),
+        surface=surface,
+        vehicle_class=kind,
+        rain_mmph=rows["rain"],
+        air_temperature_c=rows["air"],
+        tyre_pressure_kpa=rows["pressure"],
+        tread_mm=rows["tread"],
+        acceleration_mps2=rng.normal(0.0, ACCELERATION_SD_MPS2, total),
         gap_m=np.where(ahead, np.clip(rng.lognormal(np.log(35.0), 0.7, total), 2.0, 250.0), np.nan),
-        closing_speed_mps=speed * np.where(rng.random(total) < 0.3, 1.0, rng.uniform(-0.1, 0.5, total)),
+        closing_speed_mps=speed_mps * np.where(rng.random(total) < STANDING_SHARE, 1.0, moving),
         object_height_m=np.clip(rng.normal(1.55, 0.15, total), 1.1, 3.5),
+    )  # fmt: skip
+
+
+def stop_of(surface: Indices, kind: Indices, drawn: dict[str, Array]) -> Stop:
+    """The stop that follows from what was drawn; arrays broadcast to (N,). Keys as `sample` and `unseen` name them."""
+    of_surface, of_class = _columns(surface, surfaces.of_each), _columns(kind, vehicles.of_each)
+    new_tread, nominal = of_class("new_tread_mm"), of_class("pressure_kpa")
+    worn = (new_tread - drawn["tread"]) / (new_tread - WORN_OUT_MM)
+    flat = np.clip(1.0 - drawn["pressure"] / nominal, 0.0, 0.4)
+    film = np.minimum(drawn["rain"], surfaces.MOST_FILM_MMPH) * of_surface("film_slope")
+    return Stop(
+        speed_mps=drawn["speed"],
+        grade=drawn["grade"],
+        headwind_mps=drawn["headwind_mps"],
+        disc_temperature_c=drawn["disc"],
+        friction=drawn["friction"],
+        # Worn tyres lose grip where there is something to push aside, under-inflated ones everywhere [U].
+        friction_slope_spm=of_surface("slope_spm") + film * (0.5 + worn),
+        grip_share=(1.0 - of_surface("tread_loss") * worn) * (1.0 - 0.1 * flat) * of_class("tyre_share"),
+        abs_efficiency=drawn["abs_efficiency"],
+        dead_time_s=drawn["dead_time_s"],
+        ramp_time_s=drawn["ramp_time_s"],
+        mass_kg=drawn["mass_kg"],
+        gross_mass_kg=of_class("gross_kg"),
+        capacity_mps2=of_class("capacity_mps2"),
+        fade_share=drawn["fade_share"],
+        rolling_resistance=drawn["rolling_resistance"],
+        drag_area_m2=drawn["drag_share"] * of_class("drag_area_m2"),
+        air_temperature_c=drawn["air"],
     )
 
 
-def _stoppable(
-    rng: np.random.Generator, surface: NDArray[np.int64], speed: Array, disc: Array, rows: dict[str, Array]
-) -> Stop:
-    """Draw friction and grade anew until every stop is possible: the prior, truncated by rejection.
-
-    Friction belongs to the drive, the grade to the moment; a drive with an impossible moment is redrawn whole.
-    """
-    per, n = SNAPSHOTS_PER_DRIVE, surface.size
-    friction, grade = np.zeros(n), np.zeros(n * per)
-    open_drives = np.arange(n)
-    while open_drives.size:
-        kind = surface[open_drives]
-        drawn = rng.normal(_FRICTION_MEAN[kind], _FRICTION_SD[kind])
-        friction[open_drives] = np.clip(drawn, _FRICTION_LOW, _FRICTION_HIGH)
-        at = (open_drives[:, None] * per + np.arange(per)).ravel()
-        grade[at] = np.clip(rng.normal(0.0, 0.03, at.size), -0.15, 0.15)
-        stop = Stop(
-            speed_mps=speed, grade=grade, disc_temperature_c=disc, friction=np.repeat(friction, per), **rows
-        ).take(at)
-        weak = weakest_deceleration_mps2(stop) < WEAKEST_DECELERATION_MPS2
-        open_drives = open_drives[weak.reshape(-1, per).any(axis=1)]
-    return Stop(speed_mps=speed, grade=grade, disc_temperature_c=disc, friction=np.repeat(friction, per), **rows)
+def unseen(rng: np.random.Generator, kind: Indices) -> dict[str, Array]:
+    """What no sensor tells, given the vehicle class (N,): draws of shape (N,) [U]."""
+    n, of_class = kind.size, _columns(kind, vehicles.of_each)
+    spread = np.clip(rng.lognormal(0.0, 0.25, n), 0.35, 3.0)
+    return {
+        "abs_efficiency": Truncated(of_class("abs_efficiency"), 0.03, 0.8, 1.0).draw(rng, n),
+        "dead_time_s": of_class("dead_time_s") + Truncated(0.0, 0.04, -0.12, 0.25).draw(rng, n),
+        "ramp_time_s": of_class("ramp_time_s") * spread,
+        "fade_share": Truncated(0.35, 0.05, 0.15, 0.55).draw(rng, n),
+        "rolling_resistance": Truncated(0.012, 0.0015, 0.008, 0.018).draw(rng, n),
+        "drag_share": rng.uniform(0.95, 1.05, n),
+    }
 
 
-def _speed_range() -> tuple[float, float]:
-    return _SPEED_LOW_MPS, _SPEED_HIGH_MPS
+def friction(surface: Indices) -> Truncated:
+    """Friction by surface (N,)."""
+    each = [entry.friction for entry in surfaces.SURFACES]
+    return Truncated(*(np.array([getattr(t, part) for t in each])[surface] for part in ("mean", "sd", "low", "high")))
+
+
+def mass(scenario: Scenario, kind: Indices) -> Truncated:
+    """Mass [kg] by class (N,): kerb mass and a share of the payload, spread by what is carried and fitted."""
+    kerb, gross = vehicles.of_each("kerb_kg")[kind], vehicles.of_each("gross_kg")[kind]
+    room = gross - kerb
+    return Truncated(kerb + scenario.load.mean * room, scenario.load.sd * room, 0.93 * kerb, gross)
+
+
+def air(scenario: Scenario, surface: Indices) -> Truncated:
+    """Air temperature [°C] by surface (N,)."""
+    mean = np.array([getattr(scenario.air_c, name) for name in surfaces.NAMES])[surface]
+    return Truncated(mean, *(surfaces.of_each(part)[surface] for part in ("air_sd_k", "air_low_c", "air_high_c")))
+
+
+def pressure(kind: Indices) -> Truncated:
+    """Tyre pressure [kPa] by class (N,)."""
+    nominal = vehicles.of_each("pressure_kpa")[kind]
+    return Truncated(nominal, 0.065 * nominal, 0.6 * nominal, 1.25 * nominal)
+
+
+def grade(scenario: Scenario, surface: Indices) -> Truncated:
+    """Rise over run by surface (N,)."""
+    steepest = np.array([entry.steepest_downhill for entry in surfaces.SURFACES])[surface]
+    return Truncated(0.0, scenario.grade_sd, -steepest, surfaces.STEEPEST_UPHILL)
+
+
+def speed(scenario: Scenario, road: Indices, surface: Indices, kind: Indices) -> Truncated:
+    """Speed [m/s] by road, surface and class (N,)."""
+    roads = list(scenario.roads.values())
+    share = surfaces.of_each("speed_share")[surface] * vehicles.of_each("speed_share")[kind]
+    fastest = vehicles.of_each("fastest_mps")[kind] * surfaces.of_each("speed_share")[surface]
+    mean = np.array([entry.speed_mps for entry in roads])[road] * share
+    sd = np.array([entry.sd_mps for entry in roads])[road] * share
+    return Truncated(mean, sd, SLOWEST_MPS, fastest)
+
+
+def wind(scenario: Scenario) -> Truncated:
+    """Wind from ahead [m/s]."""
+    return Truncated(0.0, scenario.wind_sd_mps, -10.0, 10.0)
+
+
+def shares(given: dict[str, float], names: tuple[str, ...]) -> Array:
+    """Shares in the order of the names; 0 for what is not given."""
+    return np.array([given.get(name, 0.0) for name in names])
+
+
+def road_shares(scenario: Scenario) -> Array:
+    """Shares of the scenario's roads in its own order."""
+    return np.array([road.share for road in scenario.roads.values()])
+
+
+def _columns(index: Indices, of_each: Callable[[str], np.ndarray]) -> Callable[[str], Array]:
+    return lambda field: of_each(field)[index]

@@ -1,6 +1,9 @@
 """Generate: blocks of drives, each from a seed of its own, so that any division into shards gives the same rows."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +12,16 @@ import polars as pl
 from stepkit import diary, tables
 from stepkit.errors import UsageError
 
-from brakeline_synthesize import drives, sensors
+from brakeline_synthesize import drives, faults, sensors, surfaces
 from brakeline_synthesize.contract import CONTRACT
 from brakeline_synthesize.physics import stopping_distance_m
+from brakeline_synthesize.scenario import Scenario
 
 BLOCK_ROWS = 50_000
 _BLOCK_DRIVES = BLOCK_ROWS // drives.SNAPSHOTS_PER_DRIVE
-# Seeds of the two sets never meet: the set's number is part of every block's seed.
-SETS = ("dataset", "holdout")
+# Seeds of the sets never meet: the set's number is part of every block's seed. In `faulty` every drive has a fault.
+SETS = ("dataset", "holdout", "faulty")
+SCENARIO_KEY, ROWS_KEY, SEED_KEY = "brakeline.scenario", "brakeline.rows", "brakeline.seed"
 
 
 @dataclass(frozen=True)
@@ -39,20 +44,37 @@ class Shard:
         return range(self.index * blocks // self.count, (self.index + 1) * blocks // self.count)
 
 
-def write_shard(part: Path, rows: dict[str, int], shard: Shard, seed: int) -> dict[str, int]:
-    """Write this shard's blocks of every set below `part`; returns the rows written by set."""
-    work = {name: shard.of(block_count(rows[name])) for name in SETS}
+@dataclass(frozen=True)
+class Call:
+    """What is to be made, whatever the number of shards: scenario, rows by set, seed."""
+
+    scenario: Scenario
+    rows: dict[str, int]
+    seed: int
+
+    def stamp(self, name: str) -> dict[str, str]:
+        """What every file of a set carries, so that blocks of different calls cannot be mixed up."""
+        return {SCENARIO_KEY: self.scenario.to_json(), ROWS_KEY: str(self.rows[name]), SEED_KEY: str(self.seed)}
+
+
+def write_shard(part: Path, call: Call, shard: Shard) -> dict[str, int]:
+    """Write this shard's blocks of every set below `part`, on all cores; returns the rows written by set."""
+    work = [(name, block) for name in SETS for block in shard.of(block_count(call.rows[name]))]
     written = dict.fromkeys(SETS, 0)
-    with diary.progress("synthesize", sum(len(blocks) for blocks in work.values())) as advance:
-        for name, blocks in work.items():
-            folder = part / name
-            folder.mkdir(parents=True)
-            for block in blocks:
-                frame = make_block(SETS.index(name), block, seed, rows[name])
-                stamp = {"brakeline.rows": str(rows[name]), "brakeline.seed": str(seed)}
-                tables.write_part(folder / f"block-{block:08d}.parquet", frame, CONTRACT, stamp)
-                written[name] += frame.height
-                advance()
+    for name in SETS:
+        (part / name).mkdir(parents=True)
+
+    def write(name: str, block: int) -> tuple[str, int]:
+        frame = make_block(call, name, block)
+        tables.write_part(part / name / f"block-{block:08d}.parquet", frame, CONTRACT, call.stamp(name))
+        return name, frame.height
+
+    # A thread each: numpy and polars let go of the interpreter while they work on a block.
+    with diary.progress("synthesize", len(work)) as advance, _pool() as pool:
+        for done in as_completed([pool.submit(write, *entry) for entry in work]):
+            name, rows = done.result()
+            written[name] += rows
+            advance()
     return written
 
 
@@ -61,23 +83,46 @@ def block_count(rows: int) -> int:
     return -(-rows // BLOCK_ROWS)
 
 
-def make_block(set_number: int, block: int, seed: int, total_rows: int) -> pl.DataFrame:
-    """The rows of one block as the contract orders them; the last block is cut to the total."""
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(set_number, block)))
-    rows = min(BLOCK_ROWS, total_rows - block * BLOCK_ROWS)
-    wanted_drives = min(_BLOCK_DRIVES, -(-rows // drives.SNAPSHOTS_PER_DRIVE))
-    seen = drives.sample(rng, block * _BLOCK_DRIVES, wanted_drives)
-    readings = sensors.observe(rng, seen)
-    columns: dict[str, pl.Series] = {
-        name: pl.Series(name, values.astype(np.float32)) for name, values in readings.items()
+def make_block(call: Call, name: str, block: int) -> pl.DataFrame:
+    """The rows of one block of a set as the contract orders them; the last block is cut to the total."""
+    rng = np.random.default_rng(np.random.SeedSequence(call.seed, spawn_key=(SETS.index(name), block)))
+    rows = min(BLOCK_ROWS, call.rows[name] - block * BLOCK_ROWS)
+    wanted, first = min(_BLOCK_DRIVES, -(-rows // drives.SNAPSHOTS_PER_DRIVE)), block * _BLOCK_DRIVES
+    seen = drives.sample(rng, call.scenario, first, wanted)
+    if name == "faulty":
+        chosen = faults.one_after_another(rng, first, wanted)
+    else:
+        chosen = faults.choose(rng, wanted, call.scenario.faults)
+    readings, fault = sensors.observe(rng, seen, call.scenario.friction_missing, chosen)
+    columns = {name: values.astype(np.float32) for name, values in readings.items()}
+    truths = {
+        "surface": _names(surfaces.NAMES, seen.surface),
+        "source": pl.repeat("synthetic", seen.drive.size, dtype=pl.String, eager=True),
+        "fault": _names((*faults.NAMES, faults.NONE), fault),
     }
-    distance = stopping_distance_m(seen.stop).astype(np.float32)
-    columns[CONTRACT.target.name] = pl.Series(CONTRACT.target.name, distance)
-    columns[CONTRACT.group] = pl.Series(CONTRACT.group, seen.drive)
-    surfaces = [drives.SURFACES[kind] for kind in seen.surface]
-    truths: dict[str, Callable[[], pl.Series]] = {
-        "surface": lambda: pl.Series("surface", surfaces, dtype=pl.String),
-        "source": lambda: pl.Series("source", ["synthetic"] * len(surfaces), dtype=pl.String),
-    }
-    columns |= {name: truths[name]() for name in CONTRACT.truths}
-    return pl.DataFrame(columns).head(rows)
+    frame = pl.DataFrame(
+        columns
+        | {CONTRACT.target.name: stopping_distance_m(seen.stop).astype(np.float32), CONTRACT.group: seen.drive}
+        | {name: truths[name] for name in CONTRACT.truths}
+    )
+    return frame.head(rows)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _names(names: tuple[str, ...], index: np.ndarray) -> pl.Series:
+    """Names by their places; -1 is the last one."""
+    return pl.Series(np.array(names, dtype=object)[index], dtype=pl.String)
+
+
+@contextmanager
+def _pool() -> Iterator[ThreadPoolExecutor]:
+    """A thread per usable core. After a failure nothing that has not begun is begun."""
+    pool = ThreadPoolExecutor(max_workers=cores())
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

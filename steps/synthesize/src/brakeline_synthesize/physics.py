@@ -1,6 +1,6 @@
 """The way a braking vehicle needs to stop: dead time, linear ramp, full braking.
 
-    m dv/dt = -[F_b + m g sin(theta) + f_r m g cos(theta) + rho/2 C_dA (v + w) |v + w|]          (1)
+    m dv/dt = -[F_b + m g sin(theta) + f_r m g cos(theta) + rho(T)/2 C_dA (v + w) |v + w|]       (1)
     a_b     = min(mu(v) eta g cos(theta), a_cap fade(T) m_gvm / m)                               (2)
     mu(v)   = mu0 max(1 - k v, 0.4) tread pressure,   fade = 1 - k_f clip((T - 300 K above 0 degC)/400)
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 GRAVITY_MPS2 = 9.80665  # CODATA standard gravity
-AIR_DENSITY_KGPM3 = 1.225  # ISA, sea level, 15 °C
+AIR_DENSITY_KGPM3, DENSITY_AT_K = 1.225, 288.15  # ISA at sea level; falls with 1 / absolute temperature
+ZERO_CELSIUS_K = 273.15
 FRICTION_FLOOR_SHARE = 0.4  # a guess: friction never falls below this share of its low-speed value
 FADE_START_C, FADE_SPAN_K = 300.0, 400.0  # a guess, order of magnitude of organic pads
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
@@ -43,6 +44,7 @@ class Stop:
     fade_share: Array  # [1] k_f
     rolling_resistance: Array  # [1] f_r
     drag_area_m2: Array  # C_dA
+    air_temperature_c: Array
 
     def take(self, chosen: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "Stop":
         """The chosen stops."""
@@ -76,7 +78,8 @@ def resistance_mps2(stop: Stop, speed_mps: Array) -> Array:
     """Deceleration by slope, rolling and air [m/s²]; below 0 where a slope speeds the vehicle up."""
     along = 1.0 / np.sqrt(1.0 + stop.grade * stop.grade)
     air = speed_mps + stop.headwind_mps
-    drag = 0.5 * AIR_DENSITY_KGPM3 * stop.drag_area_m2 / stop.mass_kg * air * np.abs(air)
+    density = AIR_DENSITY_KGPM3 * DENSITY_AT_K / (ZERO_CELSIUS_K + stop.air_temperature_c)
+    drag = 0.5 * density * stop.drag_area_m2 / stop.mass_kg * air * np.abs(air)
     return GRAVITY_MPS2 * along * (stop.grade + stop.rolling_resistance) + drag
 
 
