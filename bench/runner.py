@@ -12,7 +12,10 @@ from _report import Figure, report
 ROUNDS = 3
 ROWS, HOLDOUT_ROWS = "20000", "10000"
 BIN = Path(sys.executable).parent
-CSV = "wheel_speed_mps,vehicle_class,stopping_distance_m\n27.78,1,36.5\n"
+CSV = """# unit: wheel_speed_mps = m/s, stopping_distance_m = m
+wheel_speed_mps,vehicle_class,stopping_distance_m
+27.78,1,36.5
+"""
 
 
 def main() -> None:
@@ -60,8 +63,10 @@ def _by_hand(at: Path) -> float:
     start = time.perf_counter()
     for line in (
         f"synthesize generate --part part --rows {ROWS} --holdout-rows {HOLDOUT_ROWS}",
-        "synthesize assemble --parts part --recorded recorded.csv --dataset dataset --holdout holdout",
-        "train search --dataset dataset --results results --trials 1",
+        "synthesize assemble --parts part --recorded recorded.csv --dataset dataset --holdout holdout"
+        " --faulty faulty --rejects rejects",
+        "train search --dataset dataset --results scored --trials 1",
+        "train refine --dataset dataset --scored scored --results results",
         "train fit --dataset dataset --results results --model model",
         "register champion --live live --registry sqlite:///registry.sqlite",
         "validate validate --model model --holdout holdout --champion live --verdict verdict --dossier dossier"

@@ -8,7 +8,7 @@ import onnx
 import onnxruntime as ort
 import polars as pl
 import pytest
-from brakeline_train import calibrate, envelope, export, graph, quantiles, reference, rows, search
+from brakeline_train import calibrate, envelope, export, graph, quantiles, reference, rows
 from brakeline_train.calibrate import Offsets
 from brakeline_train.ensemble import Ensemble
 from numpy.typing import NDArray
@@ -44,37 +44,6 @@ def test_no_drive_is_on_two_sides(learned: tuple[rows.Rows, Contract]) -> None:
     assert not set(fold.fit.drive) & set(fold.held.drive)
     assert np.unique(fold.held.drive).size == pytest.approx(0.25 * np.unique(table.drive).size, abs=1)
     assert set(fold.held.drive) != set(other.held.drive)
-
-
-@pytest.mark.parametrize("shards", [2, 5])
-def test_the_best_of_many_shards_is_the_best_of_one(
-    shards: int, learned: tuple[rows.Rows, Contract], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However the trials are divided, all are scored once, with the same scores."""
-    table, contract = learned
-    monkeypatch.setattr(search, "SCORING_ROWS", 500)
-    whole = search.run(table, contract, 4, 0, "0/1")
-    files = []
-    for index in range(shards):
-        files.append(tmp_path / f"{index}.json")
-        search.write(files[-1], search.run(table, contract, 4, 0, f"{index}/{shards}"), 4)
-    best, found = search.best_of(files[::-1])
-    assert found == whole
-    assert best == min(whole, key=lambda trial: trial.score)
-
-
-def test_a_missing_shard_of_the_search_is_refused(tmp_path: Path) -> None:
-    """Fit does not go on with half of the trials."""
-    trial = search.Trial(0, {}, 1.0, 1.0, 0.0)
-    search.write(tmp_path / "one.json", [trial], trials=2)
-    with pytest.raises(Exception, match="each of 0 to 1 once"):
-        search.best_of([tmp_path / "one.json"])
-
-
-def test_the_defaults_are_always_among_the_trials() -> None:
-    """A search can only improve on them, and the same seed gives the same list."""
-    assert search.parameter_list(5, 3)[0] == quantiles.DEFAULTS
-    assert search.parameter_list(5, 3) == search.parameter_list(5, 3) != search.parameter_list(5, 4)
 
 
 def test_steps_of_the_ensemble_are_the_step_function() -> None:

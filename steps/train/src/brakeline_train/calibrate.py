@@ -47,6 +47,8 @@ def calibrate(pair: QuantilePair, held: Rows, contract: Contract) -> Offsets:
     offsets = [_conformal_quantile(shortfall[number == k]) for k in range(len(FRICTION_EDGES) + 2)]
     widest = max([offset for offset in offsets if np.isfinite(offset)], default=float(np.max(shortfall)))
     filled = [float(offset) if np.isfinite(offset) else widest for offset in offsets]
+    # No bin may have a smaller offset than one with more friction: the bound never grows with friction.
+    filled[:-1] = np.maximum.accumulate(filled[-2::-1])[::-1].tolist()
     return Offsets(FRICTION_EDGES, tuple(filled[:-1]), filled[-1])
 
 

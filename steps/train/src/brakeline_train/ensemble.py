@@ -65,11 +65,20 @@ class Ensemble:
         """
         # Every comparison with NaN is false, so behind an edge at infinity only NaN is left.
         for number, (edge, value) in enumerate(zip((*edges, float("inf")), values, strict=True)):
-            self._node(2 * number, "BRANCH_LEQ", edge, column)
-            self._node(2 * number + 1, "LEAF", 0.0, 0)
-            self._weight(2 * number + 1, value, target)
-        self._node(2 * len(values), "LEAF", 0.0, 0)
-        self._weight(2 * len(values), if_missing, target)
+            self._branch(2 * number, column, edge, if_true=2 * number + 1, if_false=2 * number + 2)
+            self._leaf(2 * number + 1, value, target)
+        self._leaf(2 * len(values), if_missing, target)
+        self.trees += 1
+
+    def add_rule(self, bounds: Sequence[tuple[int, float, float]], value: float, target: int) -> None:
+        """Add `value` where every column lies above its low and not above its high bound, and none is NaN."""
+        for number, (column, low, high) in zip(range(0, 4 * len(bounds), 4), bounds, strict=True):
+            # Not above low: out. Above high, or NaN, which no comparison holds for: out.
+            self._branch(number, column, low, if_true=number + 1, if_false=number + 2)
+            self._leaf(number + 1, 0.0, target)
+            self._branch(number + 2, column, high, if_true=number + 4, if_false=number + 3)
+            self._leaf(number + 3, 0.0, target)
+        self._leaf(4 * len(bounds), value, target)
         self.trees += 1
 
     def node(self, matrix: str, output: str) -> NodeProto:
@@ -85,22 +94,16 @@ class Ensemble:
             **self.columns,
         )
 
-    def _node(self, number: int, mode: str, edge: float, column: int) -> None:
-        leaf = mode == "LEAF"
-        row = (
-            0 if leaf else number + 2,
-            column,
-            1.0,
-            0,
-            mode,
-            number,
-            self.trees,
-            0 if leaf else number + 1,
-            edge,
-        )
-        for name, value in zip(_NODE_ATTRIBUTES, row, strict=True):
-            self.columns[name].append(value)
+    def _branch(self, number: int, column: int, edge: float, if_true: int, if_false: int) -> None:
+        self._write(number, "BRANCH_LEQ", column, edge, if_true, if_false)
 
-    def _weight(self, number: int, value: float, target: int) -> None:
+    def _leaf(self, number: int, value: float, target: int) -> None:
+        self._write(number, "LEAF", 0, 0.0, 0, 0)
         for name, entry in zip(_TARGET_ATTRIBUTES, (target, number, self.trees, value), strict=True):
             self.columns[name].append(entry)
+
+    def _write(self, number: int, mode: str, column: int, edge: float, if_true: int, if_false: int) -> None:
+        # One mode for all branches: ONNX Runtime walks such trees without looking at it.
+        row = (if_false, column, 1.0, 0, mode, number, self.trees, if_true, edge)
+        for name, value in zip(_NODE_ATTRIBUTES, row, strict=True):
+            self.columns[name].append(value)

@@ -1,4 +1,4 @@
-"""What the model may be asked: the contract's ranges as a flag, the training data's own as a surprise."""
+"""What the model may be asked: the contract's ranges and what physics forbids as a flag, the unusual as a surprise."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,17 @@ from brakeline_train.ensemble import Ensemble
 
 _TAIL_SHARE = 0.001
 _BEYOND_TAIL, _BEYOND_ALL = 1.0, 3.0
+
+
+# Readings, by role, that cannot all be true at once, as bounds (above, up to); between them lies what may be noise.
+IMPOSSIBLE: dict[str, dict[str, tuple[float, float]]] = {
+    "grip in freezing rain or snowfall": {
+        "friction": (0.75, np.inf),
+        "air_temperature": (-np.inf, -2.5),
+        "rain": (1.5, np.inf),
+    },
+    "downpour in deep frost": {"rain": (15.0, np.inf), "air_temperature": (-np.inf, -12.0)},
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,27 @@ def add_range_violations(ensemble: Ensemble, contract: Contract, target: int) ->
     for column, feature in enumerate(contract.features):
         edges = (_below(feature.low), float(np.float32(feature.high)))
         ensemble.add_steps(column, edges, (1.0, 0.0, 1.0), 0.0 if feature.missing_allowed else 1.0, target)
+
+
+def add_impossible(ensemble: Ensemble, contract: Contract, target: int) -> None:
+    """Count the rules of IMPOSSIBLE that the readings break; a missing reading breaks none."""
+    places = {feature.role: column for column, feature in enumerate(contract.features)}
+    for rule in IMPOSSIBLE.values():
+        bounds = [(places[role], float(low), float(high)) for role, (low, high) in rule.items()]
+        ensemble.add_rule(bounds, 1.0, target)
+
+
+def impossible(inputs: NDArray[np.float32], contract: Contract) -> NDArray[np.bool_]:
+    """Which rows (N, F) break a rule of IMPOSSIBLE, shape (N,): what the graph's trees must find too."""
+    places = {feature.role: column for column, feature in enumerate(contract.features)}
+    broken = np.zeros(inputs.shape[0], dtype=bool)
+    for rule in IMPOSSIBLE.values():
+        parts = [
+            (inputs[:, places[role]] > np.float32(low)) & (inputs[:, places[role]] <= np.float32(high))
+            for role, (low, high) in rule.items()
+        ]
+        broken |= np.all(parts, axis=0)
+    return broken
 
 
 def add_surprise(ensemble: Ensemble, envelope: list[Seen | None], target: int) -> None:

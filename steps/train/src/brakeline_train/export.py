@@ -15,13 +15,14 @@ from stepkit.contract import Contract
 from stepkit.errors import StepError
 from stepkit.verdict import MODEL_FILE
 
-from brakeline_train import graph, quantiles
+from brakeline_train import envelope, graph, quantiles, reference
 from brakeline_train.calibrate import Offsets
 from brakeline_train.quantiles import QuantilePair
 from brakeline_train.rows import Rows
 
 PROBES_FILE, GOLDEN_FILE = "probes.parquet", "golden.json"
-PROBE_ROWS = 20_000
+# Probed on so many rows at every export; some of them stay in the artifact, so that others can probe it again.
+PROBE_ROWS, KEPT_PROBE_ROWS = 100_000, 20_000
 # float32 sums of some hundred leaves against float64: a few 1e-6; a wrong branch shows as 1e-3 and more.
 PARITY_TOLERANCE = 1e-4
 
@@ -52,28 +53,45 @@ def write(
     folder.mkdir(parents=True)
     artifacts.write_json(folder / GOLDEN_FILE, request)
     (folder / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))
-    pl.DataFrame(probes).write_parquet(folder / PROBES_FILE, compression="zstd")
+    kept = pl.DataFrame(probes).gather_every(PROBE_ROWS // KEPT_PROBE_ROWS)
+    kept.write_parquet(folder / PROBES_FILE, compression="zstd")
     return worst
 
 
 def probe_rows(pair: QuantilePair, offsets: Offsets, held: Rows, contract: Contract) -> dict[str, NDArray[np.float32]]:
-    """Held-out rows, half of them moved onto a tree's threshold or an ulp beside it, with reference answers (N,)."""
-    rng = np.random.default_rng(len(held.drive))
-    chosen = rng.choice(held.drive.size, min(PROBE_ROWS, held.drive.size), replace=False)
-    inputs = held.inputs[chosen].copy()
-    for at, (column, threshold) in enumerate(_thresholds(pair, rng, inputs.shape[0] // 2)):
-        feature = contract.features[column]
-        near = np.nextafter(np.float32(threshold), np.float32(np.inf * rng.choice([-1.0, 1.0])))
-        value = np.float32(threshold) if rng.random() < 0.5 else near
+    """PROBE_ROWS rows with the estimators' own answers (N,): of each pair of rows one as drawn, one at a threshold.
+
+    Drawn are held-out rows, and once those are used up, readings of different rows mixed. At a threshold means that one
+    reading equals a tree's threshold, or is the float32 next to it on either side.
+    """
+    rng = np.random.default_rng(held.drive.size)
+    inputs = _drawn(rng, held.inputs)
+    for at, (column, threshold) in enumerate(_thresholds(pair, rng, PROBE_ROWS // 2)):
+        feature, exact = contract.features[column], np.float32(threshold)
+        value = (exact, np.nextafter(exact, np.float32(-np.inf)), np.nextafter(exact, np.float32(np.inf)))[at % 3]
         if feature.low <= value <= feature.high:
-            inputs[at, column] = value
+            inputs[2 * at + 1, column] = value
     median, upper = pair.log_ratios(inputs)
     friction = inputs[:, contract.names.index(contract.by_role("friction").name)]
-    bound = np.maximum(upper + offsets.of(friction), median)
+    logs = {
+        "stopping_distance_m": median,
+        "stopping_distance_upper_m": np.maximum(upper + offsets.of(friction), median),
+    }
     ref = quantiles.reference_of(inputs, contract).astype(np.float64)
-    answers = {"stopping_distance_m": ref * np.exp(median), "stopping_distance_upper_m": ref * np.exp(bound)}
+    worst = reference.worst_distance_m(inputs[:, contract.names.index(contract.by_role("speed").name)])
+    # Drawn rows keep the contract, but faults and mixing make readings that cannot all be true.
+    unfit = envelope.impossible(inputs, contract)
+    answers = {name: np.where(unfit, worst, ref * np.exp(log)) for name, log in logs.items()}
     columns = {name: inputs[:, index] for index, name in enumerate(contract.names)}
     return columns | {name: values.astype(np.float32) for name, values in answers.items()}
+
+
+def _drawn(rng: np.random.Generator, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """PROBE_ROWS rows: each row once, in random order; then each reading from a row of its own."""
+    rows, features = inputs.shape
+    once = rng.permutation(rows)[:PROBE_ROWS]
+    mixed = rng.integers(0, rows, (PROBE_ROWS - once.size, features))
+    return np.concatenate([inputs[once], np.take_along_axis(inputs, mixed, axis=0)])
 
 
 def golden(model: onnx.ModelProto, contract: Contract, probes: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
@@ -81,7 +99,9 @@ def golden(model: onnx.ModelProto, contract: Contract, probes: dict[str, NDArray
 
     Two ordinary rows and one that must raise the fail-safe. NaN travels as null.
     """
-    inputs = {name: probes[name][:3].copy() for name in contract.names}
+    matrix = np.stack([probes[name] for name in contract.names], axis=1)
+    fit = np.flatnonzero(~envelope.impossible(matrix, contract))[:2]
+    inputs = {name: probes[name][[*fit, 0]] for name in contract.names}
     inputs[contract.by_role("speed").name][2] = np.nan
     answers = run(model, inputs)
     return {

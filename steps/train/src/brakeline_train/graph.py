@@ -1,10 +1,11 @@
 """The one ONNX graph: named raw sensor inputs to named outputs, with calibration and fail-safe inside.
 
-    distance = d_ref exp(median),  upper = d_ref exp(max(median, upper quantile + offset))     fit inputs
+    distance = d_ref exp(median),  upper = max(distance, d_upper_ref exp(upper quantile + offset))   fit inputs
     distance = upper = d_worst                                                                 unfit inputs
 
-Unfit is: outside the contract's ranges, or missing where nothing may be. Every input and output is a float32
-tensor (N, 1); NaN is a missing reading.
+Unfit is: outside the contract's ranges, missing where nothing may be, or readings that cannot all be true. Every input
+and output is a float32 tensor (N, 1); NaN is a missing reading. All that is a lookup is one tree ensemble, and what is
+computed for several outputs is computed side by side in the columns of one tensor: a node costs more than its numbers.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ OUTPUTS: dict[str, tuple[str, str]] = {
     "deceleration_lower_mps2": ("m/s²", "Mean deceleration that goes with the bound, v²/(2 upper)"),
     "required_deceleration_mps2": ("m/s²", "Closing speed²/(2 gap) to the object ahead; NaN without one"),
     "ood_score": ("1", "How unlike the training data: 0 usual, 3 and more beyond it"),
-    "out_of_range": ("1", "1 where the inputs break the contract and the worst case is given"),
+    "out_of_range": ("1", "1 where the inputs cannot be trusted and the worst case is given"),
 }
 _MEDIAN, _UPPER, _VIOLATIONS, _SURPRISE = range(4)
 _LEAST_GAP_M = 0.1
@@ -41,45 +42,60 @@ class _Graph:
     nodes: list[NodeProto] = field(default_factory=list)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def op(self, kind: str, *inputs: str | float, name: str = "", **attributes: object) -> str:
-        names = [self.constant(value) if isinstance(value, float) else value for value in inputs]
+    def op(self, kind: str, *inputs: str | float | Sequence[float], name: str = "", **attributes: object) -> str:
+        names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
         result = name or f"n{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, names, [result], **attributes))
         return result
 
-    def constant(self, value: float) -> str:
-        name = f"c_{np.float32(value)!s}"
-        self.constants[name] = np.array(value, dtype=np.float32)
+    def split(self, tensor: str, widths: Sequence[int], results: Sequence[str]) -> None:
+        sizes = self._keep("i_" + "_".join(map(str, widths)), np.array(widths, dtype=np.int64))
+        self.nodes.append(helper.make_node("Split", [tensor, sizes], list(results), axis=1))
+
+    def constant(self, value: float | Sequence[float]) -> str:
+        numbers = np.array(value, dtype=np.float32)
+        return self._keep(
+            "c_" + "_".join(map(str, numbers.ravel())), numbers.reshape(1, -1) if numbers.ndim else numbers
+        )
+
+    def _keep(self, name: str, value: np.ndarray) -> str:
+        self.constants[name] = value
         return name
 
 
 def build(pair: QuantilePair, offsets: Offsets, seen: Sequence[Seen | None], contract: Contract) -> ModelProto:
     """Put the fitted parts together. The bytes of the model depend on the arguments alone."""
     graph = _Graph()
-    speed, friction, grade, closing, gap = (
-        contract.by_role(role).name for role in ("speed", "friction", "grade", "range_rate", "range")
-    )
+    speed, closing, gap = (contract.by_role(role).name for role in ("speed", "range_rate", "range"))
     matrix = graph.op("Concat", *contract.names, axis=1)
-    lookup = _lookup(pair, offsets, seen, contract)
-    graph.nodes.append(lookup.node(matrix, "lookup"))
-    targets = [f"lookup_{number}" for number in range(lookup.targets)]
-    graph.nodes.append(helper.make_node("Split", ["lookup"], targets, axis=1, num_outputs=lookup.targets))
-    ref = _reference(graph, speed, friction, grade)
-    unfit = graph.op("Greater", targets[_VIOLATIONS], 0.5)
-    worst = _worst(graph, speed, contract)
-    bound_log = graph.op("Max", targets[_UPPER], targets[_MEDIAN])
-    for log, output in ((targets[_MEDIAN], "stopping_distance_m"), (bound_log, "stopping_distance_upper_m")):
-        learned = graph.op("Mul", ref, graph.op("Exp", log))
-        graph.op("Where", unfit, worst, learned, name=output)
-    square = graph.op("Mul", speed, speed)
-    double = graph.op("Mul", "stopping_distance_upper_m", 2.0)
-    graph.op("Div", square, double, name="deceleration_lower_mps2")
-    closing_mps = graph.op("Max", graph.op("Neg", closing), 0.0)
-    room = graph.op("Mul", graph.op("Max", gap, _LEAST_GAP_M), 2.0)
-    graph.op("Div", graph.op("Mul", closing_mps, closing_mps), room, name="required_deceleration_mps2")
-    graph.op("Identity", targets[_SURPRISE], name="ood_score")
+    graph.nodes.append(_lookup(pair, offsets, seen, contract).node(matrix, "lookup"))
+    graph.split("lookup", (2, 1, 1), ("logs", "violations", "ood_score"))
+    unfit = graph.op("Greater", "violations", 0.5)
+    _stops(graph, speed, contract.by_role("speed").high)
+    learned = graph.op("Mul", graph.op("Exp", "logs"), "references")
+    graph.split(graph.op("Where", unfit, "worst", learned), (1, 1), ("stopping_distance_m", "raw_upper"))
+    graph.op("Max", "raw_upper", "stopping_distance_m", name="stopping_distance_upper_m")
+    graph.op("Div", "half_square", "stopping_distance_upper_m", name="deceleration_lower_mps2")
+    closing_mps = graph.op("Min", closing, 0.0)
+    per_gap = graph.op("Div", closing_mps, graph.op("Max", gap, _LEAST_GAP_M))
+    graph.op("Mul", graph.op("Mul", per_gap, 0.5), closing_mps, name="required_deceleration_mps2")
     graph.op("Cast", unfit, name="out_of_range", to=TensorProto.FLOAT)
     return _model(graph, contract)
+
+
+def _stops(graph: _Graph, speed: str, highest_mps: float) -> None:
+    """Both references, `reference.worst_distance_m` and v²/2 side by side: (a v + b) v in four columns.
+
+    Where the speed is no speed (missing, negative), the contract's highest stands in for it.
+    """
+    certain = graph.op("Where", graph.op("GreaterOrEqual", speed, 0.0), speed, highest_mps)
+    # Clip has its bounds in one node; NaN is gone by now.
+    v = graph.op("Clip", certain, reference.LEAST_SPEED_MPS, reference.MOST_SPEED_MPS)
+    usual = 0.5 / reference.DECELERATION_MPS2
+    factors = (usual, usual, 0.5 / reference.WORST_DECELERATION_MPS2, 0.5)
+    delays = (reference.RESPONSE_TIME_S, reference.UPPER_RESPONSE_TIME_S, reference.WORST_RESPONSE_TIME_S, 0.0)
+    slopes = graph.op("Add", graph.op("Mul", v, factors), delays)
+    graph.split(graph.op("Mul", slopes, v), (2, 1, 1), ("references", "worst", "half_square"))
 
 
 def _lookup(pair: QuantilePair, offsets: Offsets, seen: Sequence[Seen | None], contract: Contract) -> Ensemble:
@@ -90,31 +106,9 @@ def _lookup(pair: QuantilePair, offsets: Offsets, seen: Sequence[Seen | None], c
     edges = [float(np.float32(edge)) for edge in offsets.edges]
     lookup.add_steps(friction, edges, offsets.by_bin, offsets.if_missing, _UPPER)
     envelope.add_range_violations(lookup, contract, _VIOLATIONS)
+    envelope.add_impossible(lookup, contract, _VIOLATIONS)
     envelope.add_surprise(lookup, list(seen), _SURPRISE)
     return lookup
-
-
-def _reference(graph: _Graph, speed: str, friction: str, grade: str) -> str:
-    """`reference.reference_distance_m`, operation by operation in the same order."""
-    known = graph.op("Where", graph.op("IsNaN", friction), reference.FRICTION_IF_MISSING, friction)
-    mu = graph.op("Min", graph.op("Max", known, reference.FRICTION_LOW), reference.FRICTION_HIGH)
-    slope = graph.op("Where", graph.op("IsNaN", grade), 0.0, grade)
-    by_mu = graph.op("Mul", mu, reference.UTILISATION * reference.GRAVITY_MPS2)
-    by_tyre = graph.op("Add", by_mu, graph.op("Mul", slope, reference.GRAVITY_MPS2))
-    twice = graph.op("Mul", graph.op("Max", by_tyre, reference.LEAST_DECELERATION_MPS2), 2.0)
-    braking = graph.op("Div", graph.op("Mul", speed, speed), twice)
-    whole = graph.op("Add", graph.op("Mul", speed, reference.RESPONSE_TIME_S), braking)
-    return graph.op("Max", whole, 1e-3)
-
-
-def _worst(graph: _Graph, speed: str, contract: Contract) -> str:
-    """`reference.worst_distance_m` at the measured speed, or at the contract's highest if that is not one."""
-    limits = contract.by_role("speed")
-    usable = graph.op("GreaterOrEqual", speed, limits.low)
-    certain = graph.op("Where", usable, speed, limits.high)
-    reach = graph.op("Mul", certain, reference.WORST_RESPONSE_TIME_S)
-    braking = graph.op("Div", graph.op("Mul", certain, certain), 2.0 * reference.WORST_DECELERATION_MPS2)
-    return graph.op("Add", reach, braking)
 
 
 def _model(graph: _Graph, contract: Contract) -> ModelProto:

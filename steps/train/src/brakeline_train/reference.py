@@ -1,44 +1,47 @@
-"""The textbook stop that the model corrects, and the stop of last resort.
+"""The stops that need no learning: those that the model corrects, and the one of last resort.
 
-    d_ref = v t_0 + v² / (2 a),   a = max(g (0.9 mu + grade), a_least)                        (1)
-    d_worst = v t_worst + v² / (2 a_worst)                                                    (2)
+    d_ref   = v (t_0 + v / (2 a_0))                                                            (1)
+    d_worst = v (t_worst + v / (2 a_worst))                                                    (2)
 
-Eq. (1) is a first estimate from what is measured; trees learn log(d / d_ref). Eq. (2) holds for the weakest
-braking that the data knows, and is the answer whenever the inputs cannot be trusted. Only + - * / min max:
-numpy and ONNX Runtime then agree to the last bit.
+Eq. (1) has the dimension and the growth of a stop, and trees learn log(d / d_ref): measured against the noise floor,
+a formula that also knew friction and grade taught them no more, and it cost a dozen nodes. The bound has a t_0 of its
+own, so long that a real stop grows faster with speed than d_ref does: then trees that never fall with speed give a
+bound that never does. Eq. (2) holds for the weakest braking that the data knows, and is the answer whenever the inputs
+cannot be trusted. Only
++ - * / min max: numpy and ONNX Runtime agree but for the last bit.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-GRAVITY_MPS2 = 9.80665  # CODATA standard gravity
-RESPONSE_TIME_S = 0.28  # mean dead time plus half the ramp, engineering guess
-UTILISATION = 0.9  # share of peak friction that ABS turns into deceleration, engineering guess
-FRICTION_IF_MISSING = 0.7  # between wet and dry; the trees see that it is missing
-FRICTION_LOW, FRICTION_HIGH = 0.08, 1.3  # the latter the contract's own: a lower cap would stop more grip from counting
-LEAST_DECELERATION_MPS2 = 0.35
-WORST_RESPONSE_TIME_S = 1.3  # longest dead time plus longest ramp
+RESPONSE_TIME_S = 0.3  # dead time plus half the ramp of a car, engineering guess
+UPPER_RESPONSE_TIME_S = 0.6  # t_0 a_0 is above what any vehicle's response time times its deceleration can be
+DECELERATION_MPS2 = 7.0  # a car on a dry road
+WORST_RESPONSE_TIME_S = 1.6  # longest dead time plus longest ramp, a truck's
 WORST_DECELERATION_MPS2 = 0.2
+# A standing vehicle has no ratio; this speed stands in for it and the distance stays above 0.
+LEAST_SPEED_MPS = 1e-3
+# No vehicle is faster; the bound stays finite whatever the speed reading says.
+MOST_SPEED_MPS = 1000.0
 
 
-def reference_distance_m(
-    speed_mps: NDArray[np.float32], friction: NDArray[np.float32], grade: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Eq. (1) [m], float32, shape of the inputs; missing friction and grade are filled in."""
-    f32 = np.float32
-    known = np.where(np.isnan(friction), f32(FRICTION_IF_MISSING), friction)
-    mu = np.minimum(np.maximum(known, f32(FRICTION_LOW)), f32(FRICTION_HIGH))
-    slope = np.where(np.isnan(grade), f32(0.0), grade).astype(np.float32, copy=False)
-    by_tyre = mu * f32(UTILISATION * GRAVITY_MPS2) + slope * f32(GRAVITY_MPS2)
-    deceleration = np.maximum(by_tyre, f32(LEAST_DECELERATION_MPS2))
-    twice = (deceleration * f32(2.0)).astype(np.float32, copy=False)
-    braking: NDArray[np.float32] = speed_mps * speed_mps / twice
-    response: NDArray[np.float32] = speed_mps * f32(RESPONSE_TIME_S)
-    return response + braking
+def reference_distance_m(speed_mps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Eq. (1) for the median [m], float32, shape of the input."""
+    return _distance(speed_mps, RESPONSE_TIME_S, DECELERATION_MPS2)
+
+
+def upper_reference_distance_m(speed_mps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Eq. (1) for the bound [m], float32, shape of the input."""
+    return _distance(speed_mps, UPPER_RESPONSE_TIME_S, DECELERATION_MPS2)
 
 
 def worst_distance_m(speed_mps: NDArray[np.float32]) -> NDArray[np.float32]:
     """Eq. (2) [m], float32, shape of the input."""
+    return _distance(speed_mps, WORST_RESPONSE_TIME_S, WORST_DECELERATION_MPS2)
+
+
+def _distance(speed_mps: NDArray[np.float32], response_s: float, deceleration_mps2: float) -> NDArray[np.float32]:
     f32 = np.float32
-    reach: NDArray[np.float32] = speed_mps * f32(WORST_RESPONSE_TIME_S)
-    return reach + speed_mps * speed_mps / f32(2.0 * WORST_DECELERATION_MPS2)
+    v = np.minimum(np.maximum(speed_mps, f32(LEAST_SPEED_MPS)), f32(MOST_SPEED_MPS))
+    distance: NDArray[np.float32] = (v * f32(0.5 / deceleration_mps2) + f32(response_s)) * v
+    return distance

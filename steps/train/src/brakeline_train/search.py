@@ -1,103 +1,113 @@
-"""Search: a seeded list of hyper-parameters, of which each shard scores its slice; no state, no database."""
+"""Search in rungs: a seeded list of hyper-parameters, all scored on few rows, the best of them on more and again.
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+Each shard of a rung scores its slice of the rung's list; no state, no database. Drives that `fit` holds back for
+calibration take no part: a bound is only sound on rows that chose nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from scipy.stats import loguniform, randint
 from sklearn.model_selection import ParameterSampler
-from stepkit import artifacts, diary
+from stepkit import diary
 from stepkit.contract import Contract
-from stepkit.errors import ContractViolation, UsageError
+from stepkit.errors import UsageError
 
 from brakeline_train import quantiles
-from brakeline_train.rows import Rows, divide_by_drive
+from brakeline_train.journal import Journal
+from brakeline_train.rows import Fold, Rows, divide_by_drive
+from brakeline_train.trials import Rung, Trial
 
-# Scoring needs an order, not the last digit: so many rows suffice to tell good settings from bad ones.
-SCORING_ROWS = 40_000
+# The first rung needs an order, not the last digit. The second must tell settings that are close: their scores differ
+# by about as much as those of one setting from division to division, so it takes several.
+FIRST = Rung("search", rows=20_000, divisions=1)
+SECOND = Rung("refine", rows=60_000, divisions=3)
 
+# A gate limits trees x depth to 12,000: the dearest corner here needs 8,400 on 150,000 rows.
 _SPACE = {
     "max_iter": randint(120, 320),
-    "max_leaf_nodes": randint(12, 48),
-    "learning_rate": loguniform(0.03, 0.2),
-    "min_samples_leaf": randint(20, 200),
+    "max_leaf_nodes": randint(24, 97),
+    "learning_rate": loguniform(0.04, 0.25),
+    "min_samples_leaf": randint(15, 120),
     "l2_regularization": loguniform(1e-3, 30.0),
 }
 
-
-@dataclass(frozen=True)
-class Trial:
-    """One setting and its score: the sum of both pinball losses of the log ratio, lower is better."""
-
-    index: int
-    parameters: dict[str, Any]
-    score: float
-    median_loss: float
-    upper_loss: float
+Setting = tuple[int, dict[str, Any]]
 
 
-def parameter_list(trials: int, seed: int) -> list[dict[str, Any]]:
-    """The whole list, the defaults first; the same for every shard."""
+def parameter_list(trials: int, seed: int) -> list[Setting]:
+    """The whole list by index, the defaults first; the same for every shard."""
     drawn = ParameterSampler(_SPACE, max(trials - 1, 0), random_state=seed)
-    return [quantiles.DEFAULTS, *({name: _plain(value) for name, value in sorted(p.items())} for p in drawn)][:trials]
+    settings = [{name: _plain(value) for name, value in sorted(drawn_one.items())} for drawn_one in drawn]
+    return list(enumerate([quantiles.DEFAULTS, *({**quantiles.DEFAULTS, **one} for one in settings)][:trials]))
 
 
-def run(rows: Rows, contract: Contract, trials: int, seed: int, shard: str) -> list[Trial]:
-    """Score this shard's slice `[i::n]` of the list on one division of the data by drive."""
-    index, count = _parse_shard(shard)
-    chosen = list(enumerate(parameter_list(trials, seed)))[index::count]
-    fold = divide_by_drive(_some_drives(rows, seed), seed)
-    wanted = quantiles.log_ratio(fold.held, contract)
+def settings_of(trials: Sequence[Trial]) -> list[Setting]:
+    """The settings of trials that go on to the next rung."""
+    return [(trial.index, trial.parameters) for trial in trials]
+
+
+def second_rung(settings: Sequence[Setting]) -> Rung:
+    """How closely finalists are looked at. A lone one wins whatever its score, so a glance is enough."""
+    return SECOND if len(settings) > 1 else replace(FIRST, name=SECOND.name)
+
+
+def slice_of(settings: Sequence[Setting], shard: str) -> list[Setting]:
+    """What shard `i/n` scores: `[i::n]` of the list."""
+    index, _, count = shard.partition("/")
+    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise UsageError(f"--shard: found {shard!r}, allowed i/n with 0 <= i < n")
+    return list(settings[int(index) :: int(count)])
+
+
+def score(
+    rows: Rows, contract: Contract, rung: Rung, settings: Sequence[Setting], seed: int, journal: Journal
+) -> list[Trial]:
+    """Score settings as closely as the rung says; those that the journal holds are not scored again."""
+    known = {trial.index: trial for trial in (Trial(**entry) for entry in journal.found)}
+    folds = divisions(rows, rung, seed)
     scored = []
-    with diary.progress("search", len(chosen)) as advance:
-        for number, parameters in chosen:
-            pair = quantiles.fit(fold.fit, contract, parameters, seed)
-            median, upper = pair.log_ratios(fold.held.inputs)
-            median_loss = quantiles.pinball_loss(wanted, median, 0.5)
-            upper_loss = quantiles.pinball_loss(wanted, upper, quantiles.UPPER_LEVEL)
-            # The upper level's loss is some tenth of the median's; both shall count.
-            scored.append(Trial(number, parameters, median_loss + 10.0 * upper_loss, median_loss, upper_loss))
+    with diary.progress(rung.name, len(settings)) as advance:
+        for number, parameters in settings:
+            if number not in known:
+                known[number] = _score_one(number, parameters, folds, contract, seed)
+                journal.add(asdict(known[number]))
+            scored.append(known[number])
             advance()
     return scored
 
 
-def write(results: Path, scored: list[Trial], trials: int) -> None:
-    """Write a shard's results."""
-    artifacts.write_json(results, {"trials": trials, "scored": [asdict(trial) for trial in scored]})
+def divisions(rows: Rows, rung: Rung, seed: int) -> list[Fold]:
+    """The rung's divisions by drive, each of drives of its own choice; none has a drive that calibration will use."""
+    learnable = divide_by_drive(rows, seed).fit
+    seeds = [_seed_of_division(seed, rung, number) for number in range(rung.divisions)]
+    return [divide_by_drive(_some_drives(learnable, rung.rows, own), own) for own in seeds]
 
 
-def best_of(shards: list[Path]) -> tuple[Trial, list[Trial]]:
-    """The best trial and all of them in order. Raises ContractViolation when a trial is missing or doubled."""
-    found: list[Trial] = []
-    wanted = 0
-    for shard in shards:
-        content = artifacts.read_json(shard)
-        try:
-            wanted = content["trials"]
-            found += [Trial(**trial) for trial in content["scored"]]
-        except (KeyError, TypeError) as error:
-            raise ContractViolation(shard, "trials", f"not of this step: {error}", "results of `search`") from error
-    found.sort(key=lambda trial: trial.index)
-    if [trial.index for trial in found] != list(range(wanted)) or not found:
-        raise ContractViolation(
-            shards[0], "trials", [trial.index for trial in found], f"each of 0 to {wanted - 1} once"
-        )
-    return min(found, key=lambda trial: (trial.score, trial.index)), found
+def _score_one(number: int, parameters: dict[str, Any], folds: list[Fold], contract: Contract, seed: int) -> Trial:
+    medians, uppers = [], []
+    for fold in folds:
+        wanted = quantiles.log_ratio(fold.held, contract)
+        median, upper = quantiles.fit(fold.fit, contract, parameters, seed).log_ratios(fold.held.inputs)
+        medians.append(quantiles.pinball_loss(wanted, median, 0.5))
+        uppers.append(quantiles.pinball_loss(wanted, upper, quantiles.UPPER_LEVEL))
+    # The upper level's loss is some tenth of the median's; both shall count.
+    scores = [median + 10.0 * upper for median, upper in zip(medians, uppers, strict=True)]
+    rows = max(fold.fit.drive.size + fold.held.drive.size for fold in folds)
+    return Trial(number, parameters, rows, scores, medians, uppers)
 
 
-def _some_drives(rows: Rows, seed: int) -> Rows:
+def _some_drives(rows: Rows, enough_rows: int, seed: int) -> Rows:
     drives, counts = np.unique(rows.drive, return_counts=True)
     order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(102,))).permutation(drives.size)
-    enough = int(np.searchsorted(np.cumsum(counts[order]), SCORING_ROWS)) + 1
+    enough = int(np.searchsorted(np.cumsum(counts[order]), enough_rows)) + 1
     return rows.take(np.isin(rows.drive, drives[order[: max(enough, 2)]]))
 
 
-def _parse_shard(shard: str) -> tuple[int, int]:
-    index, _, count = shard.partition("/")
-    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
-        raise UsageError(f"--shard: found {shard!r}, allowed i/n with 0 <= i < n")
-    return int(index), int(count)
+def _seed_of_division(seed: int, rung: Rung, number: int) -> int:
+    return int(np.random.SeedSequence(seed, spawn_key=(103, rung.rows, number)).generate_state(1)[0])
 
 
 def _plain(value: Any) -> int | float:
