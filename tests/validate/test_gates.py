@@ -23,7 +23,12 @@ from tests.conftest import Chain, command
 @pytest.fixture(scope="module")
 def holdout(good: Chain) -> Holdout:
     whole = Holdout.read(good.holdout)
-    return replace(whole, inputs=whole.inputs[:20_000], distance_m=whole.distance_m[:20_000], truths={})
+    truths = {name: values[:20_000] for name, values in whole.truths.items()}
+    return replace(whole, inputs=whole.inputs[:20_000], distance_m=whole.distance_m[:20_000], truths=truths)
+
+
+# Gates that have no figure where neither floor nor faulty drives are given.
+NOT_SHOWN = {"behind the limit", "better than possible", "faults beyond their limit"}
 
 
 def failed(findings: Findings) -> set[str]:
@@ -104,8 +109,8 @@ def test_a_sabotaged_model_is_refused_by_its_gate(sabotage: str, good: Chain, ho
 
 
 def test_the_honest_model_passes(good: Chain, holdout: Holdout) -> None:
-    """The model that the sabotages were made from passes on the same rows."""
-    assert failed(examine.examine(Candidate.load(good.model), None, holdout)) == set()
+    """The model that the sabotages were made from passes on the same rows, as far as they show it."""
+    assert failed(examine.examine(Candidate.load(good.model), None, holdout)) == NOT_SHOWN
 
 
 def test_a_model_for_another_contract_fails_without_being_asked(good: Chain, holdout: Holdout, tmp_path: Path) -> None:
@@ -136,8 +141,9 @@ def test_a_figure_that_was_not_measured_fails_its_gate() -> None:
 
 def test_a_small_holdout_is_no_evidence(good: Chain, holdout: Holdout) -> None:
     """The honest model is refused on 19,999 rows: what was not shown is not passed."""
-    small = replace(holdout, inputs=holdout.inputs[:19_999], distance_m=holdout.distance_m[:19_999])
-    assert failed(examine.examine(Candidate.load(good.model), None, small)) == {"rows lacking"}
+    truths = {name: values[:19_999] for name, values in holdout.truths.items()}
+    small = replace(holdout, inputs=holdout.inputs[:19_999], distance_m=holdout.distance_m[:19_999], truths=truths)
+    assert failed(examine.examine(Candidate.load(good.model), None, small)) == NOT_SHOWN | {"rows lacking"}
 
 
 def test_no_gates_are_no_pass() -> None:
@@ -150,7 +156,7 @@ def test_a_worse_model_does_not_replace_the_champion(good: Chain, holdout: Holdo
     champion = Candidate.load(good.model)
     worse = sabotaged(good, tmp_path / "worse", scale("stopping_distance_m", 1.08))
     assert "worse than champion" in failed(examine.examine(worse, champion, holdout))
-    assert failed(examine.examine(champion, champion, holdout)) == set()
+    assert failed(examine.examine(champion, champion, holdout)) == NOT_SHOWN
 
 
 def test_a_dead_gate_would_show(good: Chain, holdout: Holdout) -> None:
@@ -163,7 +169,7 @@ def test_a_dead_gate_would_show(good: Chain, holdout: Holdout) -> None:
 def test_the_verdict_can_be_replayed_to_the_byte(good: Chain, tmp_path: Path) -> None:
     """The same model, holdout and champion give the same verdict and dossier."""
     words = ["brakeline-validate", "validate", "--model", good.model, "--holdout", good.holdout]
-    words += ["--champion", good.champion]
+    words += ["--champion", good.champion, "--floor", good.floor, "--faulty", good.faulty]
     for output in ("verdict", "dossier", "metrics", "measurements"):
         words += [f"--{output}", tmp_path / output]
     assert command(*words).code == 0

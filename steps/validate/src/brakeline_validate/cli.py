@@ -15,6 +15,8 @@ app = StepApp("brakeline-validate", __version__, "Hold a model to its gates.")
 def validate(
     model: Annotated[Path, input_artifact("Model of train", kind="Model")],
     holdout: Annotated[Path, input_artifact("Holdout of synthesize", kind="Dataset")],
+    faulty: Annotated[Path, input_artifact("Faulty drives of synthesize", kind="Dataset")],
+    floor: Annotated[Path, input_artifact("Noise floor of synthesize, for this holdout", kind="Dataset")],
     champion: Annotated[Path, input_artifact("Live model of register, if there is one", kind="Model")],
     verdict: Annotated[Path, output_artifact("Which gates passed, JSON; what register and deploy demand")],
     dossier: Annotated[Path, output_artifact("The evidence as one page for people", kind="HTML")],
@@ -31,7 +33,7 @@ def validate(
 
     candidate, rival = Candidate.load(model), load_champion(champion)
     rows = examine.Holdout.read(holdout)
-    findings = examine.examine(candidate, rival, rows)
+    findings = examine.examine(candidate, rival, rows, floor, faulty)
     artifacts.write_json(verdict, examine.verdict(findings, candidate, rival, rows))
     page.write(dossier, findings, candidate, rows)
     artifacts.write_json(metrics, figures := examine.headline(findings))

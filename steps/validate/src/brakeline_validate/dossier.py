@@ -4,7 +4,7 @@ from pathlib import Path
 
 import jinja2
 
-from brakeline_validate import __version__, plots
+from brakeline_validate import __version__, plots, trials
 from brakeline_validate.candidate import Candidate
 from brakeline_validate.examine import LEAST_SLICE_ROWS, Findings, Holdout
 from brakeline_validate.highway_code import BRAKING_M, MPS_PER_MPH, curve
@@ -19,7 +19,7 @@ def write(page: Path, findings: Findings, model: Candidate, holdout: Holdout) ->
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["figure"] = _figure
+    environment.filters |= {"figure": _figure, "setting": _setting, "spread": _spread}
     measured = findings.overall is not None
     html = environment.get_template("dossier.html.j2").render(
         findings=findings,
@@ -28,6 +28,7 @@ def write(page: Path, findings: Findings, model: Candidate, holdout: Holdout) ->
         rows=holdout.distance_m.size,
         least_rows=LEAST_SLICE_ROWS,
         version=__version__,
+        rungs=trials.read(model.folder),
         highway=_highway(model) if measured else [],
         distances=plots.stopping_distances(model) if measured else "",
         missed=plots.missed_by_slice(findings.observable) if measured else "",
@@ -39,6 +40,16 @@ def write(page: Path, findings: Findings, model: Candidate, holdout: Holdout) ->
 def _figure(value: float) -> str:
     """Readable at any size: counts with separators, shares with four digits."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def _setting(value: object) -> str:
+    """A parameter of the fit; one that is no number as it is."""
+    return _figure(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
+def _spread(share: float, sd: float | None) -> str:
+    """A share in percent with its standard deviation, where there is one."""
+    return f"{100 * share:+.1f}" + (f" ± {100 * sd:.1f}" if sd is not None else "")
 
 
 def _highway(model: Candidate) -> list[dict[str, float]]:

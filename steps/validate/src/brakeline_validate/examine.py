@@ -11,9 +11,11 @@ from stepkit import artifacts, diary, tables
 from stepkit.contract import Contract
 from stepkit.verdict import MODEL_FILE, SCHEMA_VERSION
 
-from brakeline_validate import GATE_VERSION, cost, gates, metrics, physical, slices
+from brakeline_validate import GATE_VERSION, comparison, cost, faults, gates, limit, metrics, physical, slices
 from brakeline_validate.candidate import MEDIAN, UPPER, Candidate
+from brakeline_validate.faults import UnderFault
 from brakeline_validate.gates import Judged
+from brakeline_validate.limit import Beside, Floor
 from brakeline_validate.metrics import Score
 
 # Rows come in drives of some ten alike: a share of 1 in 100 cannot be told from fewer rows than this.
@@ -50,6 +52,8 @@ class Findings:
     champion: Score | None = None
     observable: dict[str, Score] = field(default_factory=dict)
     by_truth: dict[str, Score] = field(default_factory=dict)
+    beside_limit: dict[str, Beside] = field(default_factory=dict)
+    under_fault: dict[str, UnderFault] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -57,12 +61,21 @@ class Findings:
         return bool(self.judged) and all(judged.passed for judged in self.judged)
 
 
-def examine(model: Candidate, champion: Candidate | None, holdout: Holdout) -> Findings:
-    """Measure everything and judge it. A model for another contract fails without being asked."""
+def examine(
+    model: Candidate,
+    champion: Candidate | None,
+    holdout: Holdout,
+    floor: Path | None = None,
+    faulty: Path | None = None,
+) -> Findings:
+    """Measure everything and judge it. A model for another contract fails without being asked.
+
+    Without the folders of `floor` and `faulty` their gates have no figure, and fail.
+    """
     if model.contract != holdout.contract:
         differences = sum(a != b for a, b in zip(model.contract.features, holdout.contract.features, strict=False))
         return Findings([Judged(gates.CONTRACT, float(max(differences, 1)), "the model's contract is another")])
-    with diary.progress("validate", 5) as advance:
+    with diary.progress("validate", 6) as advance:
         answers = model.ask(holdout.inputs)
         overall = metrics.score(holdout.distance_m, answers)
         observable = metrics.by_slice(holdout.distance_m, answers, slices.observable(holdout.inputs, holdout.contract))
@@ -71,7 +84,7 @@ def examine(model: Candidate, champion: Candidate | None, holdout: Holdout) -> F
         values |= {
             "parity": physical.parity(model),
             "impossible answers": physical.impossible_share(answers),
-            "needless flags": physical.needless_flags(answers),
+            "needless flags": physical.needless_flags(answers, holdout.truths.get("fault")),
         }
         advance()
         values["shrinks with speed"] = physical.shrinks_with_speed(model, holdout.inputs)
@@ -81,12 +94,21 @@ def examine(model: Candidate, champion: Candidate | None, holdout: Holdout) -> F
         counted = cost.count(model.folder / MODEL_FILE)
         values |= {"nodes": counted.nodes, "comparisons": counted.comparisons, "size": counted.size_bytes}
         advance()
-        rival = _score_of(champion, holdout)
-        values["worse than champion"] = _worse(overall, rival)
-        notes["worse than champion"] = "" if rival else "no champion yet"
+        beside = comparison.compare(champion, holdout.contract, holdout.inputs, holdout.distance_m, answers)
+        values["worse than champion"], notes["worse than champion"] = beside.worse, beside.note
         advance()
-    judged = [Judged(gates.CONTRACT, 0.0), *gates.judge(values, notes)]
-    return Findings(judged, overall, rival, observable, _by_truth(holdout, answers))
+        findings = Findings([], overall, beside.champion, observable, _by_truth(holdout, answers))
+        if floor:
+            known = Floor.read(floor, holdout.distance_m)
+            findings.beside_limit = limit.beside(known, holdout.distance_m, answers, holdout.truths["surface"])
+            values |= _against_limit(findings.beside_limit["all"])
+        if faulty:
+            findings.under_fault = faults.examine(model, faulty)
+            beyond = faults.beyond(findings.under_fault)
+            values["faults beyond their limit"], notes["faults beyond their limit"] = len(beyond), ", ".join(beyond)
+        advance()
+    findings.judged = [Judged(gates.CONTRACT, 0.0), *gates.judge(values, notes)]
+    return findings
 
 
 def verdict(findings: Findings, model: Candidate, champion: Candidate | None, holdout: Holdout) -> dict[str, Any]:
@@ -104,6 +126,10 @@ def verdict(findings: Findings, model: Candidate, champion: Candidate | None, ho
         "overall": findings.overall.facts() if findings.overall else None,
         "observable": {name: _writable(score) for name, score in findings.observable.items()},
         "by_truth": {name: _writable(score) for name, score in findings.by_truth.items()},
+        "beside_limit": limit.facts(findings.beside_limit),
+        "under_fault": {
+            name: {**_writable(under.score), "limit": under.limit} for name, under in findings.under_fault.items()
+        },
     }
 
 
@@ -123,14 +149,11 @@ def _accuracy(overall: Score, observable: dict[str, Score]) -> tuple[dict[str, f
     return values, {"bound missed, worst slice": note}
 
 
-def _score_of(champion: Candidate | None, holdout: Holdout) -> Score | None:
-    if champion is None or champion.contract != holdout.contract:
-        return None
-    return metrics.score(holdout.distance_m, champion.ask(holdout.inputs))
-
-
-def _worse(overall: Score, rival: Score | None) -> float:
-    return 0.0 if rival is None else max(overall.relative_error / rival.relative_error - 1.0, 0.0)
+def _against_limit(overall: Beside) -> dict[str, float]:
+    return {
+        "behind the limit": max(1.0 - overall.efficiency_high, 0.0),
+        "better than possible": max(overall.efficiency_low - 1.0, 0.0),
+    }
 
 
 def _by_truth(holdout: Holdout, answers: dict[str, NDArray[np.float64]]) -> dict[str, Score]:
@@ -151,4 +174,6 @@ def headline(findings: Findings) -> dict[str, float]:
     if findings.overall is None:
         return {"passed": 0.0}
     facts = findings.overall.facts()
+    if findings.beside_limit:
+        facts["efficiency"] = findings.beside_limit["all"].facts()["efficiency"]
     return {"passed": float(findings.passed), **{name: float(value) for name, value in facts.items()}}

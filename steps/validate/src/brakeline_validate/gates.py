@@ -52,7 +52,12 @@ TABLE = (
     Gate("shrinks with speed", 0.002, "share of steps", "A faster car never needs less room.", PASSENGERS),
     Gate("grows with friction", 0.005, "share of steps", "More grip never needs more room.", FOLLOWERS),
     Gate("fail-safe missed", 0.0, "share", "Unfit inputs get the worst case and a flag.", PASSENGERS),
-    Gate("needless flags", 0.0, "share", "A flag on fit inputs brakes for nothing.", FOLLOWERS),
+    Gate("needless flags", 2e-4, "share", "A flag on fit inputs brakes for nothing.", FOLLOWERS),
+    Gate(
+        "behind the limit", 0.08, "1 - limit/error", "The sensors tell more than such a model makes of it.", PASSENGERS
+    ),
+    Gate("better than possible", 0.0, "share", "Who beats the noise floor has seen the answers.", PASSENGERS),
+    Gate("faults beyond their limit", 0, "faults", "A sensor that fails may not take the bound with it.", PASSENGERS),
     Gate("nodes", 60, "nodes", "Every node costs time in every request.", OPERATORS),
     Gate("comparisons", 12_000, "comparisons", "The most that one row can need.", OPERATORS),
     Gate("size", 8e6, "bytes", "A model is loaded while its forerunner still serves.", OPERATORS),

@@ -88,18 +88,28 @@ def unsafe_answers(model: Candidate, inputs: Inputs, distance_m: Vector) -> floa
     return wrong / total
 
 
-def needless_flags(answers: dict[str, Vector]) -> float:
-    """Share of rows within the contract that raise the flag nevertheless."""
-    return float(1.0 - (answers[FLAG] == 0.0).mean())
+def needless_flags(answers: dict[str, Vector], fault: NDArray[np.str_] | None = None) -> float:
+    """Share of rows within the contract that raise the flag nevertheless; rows with a fault (N,) may."""
+    flagged = answers[FLAG] != 0.0
+    return float(flagged.mean() if fault is None else flagged[~_is_fault(fault)].mean())
 
 
 def _sweep(model: Candidate, inputs: Inputs, role: str, values: NDArray[np.float64]) -> Vector:
-    """Bounds (R, V) of R rows at V values of one reading; `values` is (V,) or each row's own (R, V)."""
+    """Bounds (R, V) of R rows at V values of one reading; `values` is (V,) or each row's own (R, V).
+
+    NaN where the flag is up: the worst case is no step of the model's own.
+    """
     rows = inputs[:_SWEPT_ROWS]
     wide = np.broadcast_to(values, (rows.shape[0], values.shape[-1]))
     repeated = np.repeat(rows, wide.shape[1], axis=0)
     repeated[:, model.column(role)] = wide.ravel()
-    return model.ask(repeated)[UPPER].reshape(wide.shape)
+    answers = model.ask(repeated)
+    return np.where(answers[FLAG] == 0.0, answers[UPPER], np.nan).reshape(wide.shape)
+
+
+def _is_fault(fault: NDArray[np.str_]) -> NDArray[np.bool_]:
+    is_fault: NDArray[np.bool_] = (fault != "none") & (fault != "unknown")
+    return is_fault
 
 
 def _share(wrong: NDArray[np.bool_]) -> float:

@@ -1,0 +1,105 @@
+"""Beside the noise floor and under faults: the figures are right, and who cheats, lags or breaks is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from brakeline_validate import examine, faults, limit
+from brakeline_validate.candidate import MEDIAN, UPPER, Candidate
+from brakeline_validate.examine import Holdout
+from brakeline_validate.limit import Floor
+from stepkit.errors import ContractViolation, UnreadableArtifact
+
+from tests.conftest import Chain
+
+Answers = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def known(good: Chain) -> tuple[Holdout, Floor, Answers]:
+    """Holdout, its floor, and answers that are the floor's own on its rows."""
+    holdout = Holdout.read(good.holdout)
+    floor = Floor.read(good.floor, holdout.distance_m)
+    ideal = {MEDIAN: holdout.distance_m.copy(), UPPER: holdout.distance_m.copy()}
+    ideal[MEDIAN][floor.row], ideal[UPPER][floor.row] = floor.median_m, floor.upper_m
+    return holdout, floor, ideal
+
+
+def beside(known: tuple[Holdout, Floor, Answers], answers: Answers) -> limit.Beside:
+    holdout, floor, _ = known
+    return limit.beside(floor, holdout.distance_m, answers, holdout.truths["surface"])["all"]
+
+
+def test_the_best_possible_answers_have_efficiency_one(known: tuple[Holdout, Floor, Answers]) -> None:
+    """The floor beside itself: efficiency and width are 1, the interval is a point."""
+    found = beside(known, known[2])
+    assert found.efficiency == found.efficiency_low == found.efficiency_high == found.width_ratio == 1.0
+    assert found.model_missed_share == found.limit_missed_share
+
+
+def test_who_has_seen_the_answers_is_better_than_possible(known: tuple[Holdout, Floor, Answers]) -> None:
+    """A tenth of the truth mixed into the best answers shows: the whole interval lies above 1."""
+    holdout, _, ideal = known
+    leaked = ideal | {MEDIAN: 0.9 * ideal[MEDIAN] + 0.1 * holdout.distance_m}
+    found = beside(known, leaked)
+    assert found.efficiency_low > 1.0
+    assert examine._against_limit(found)["better than possible"] > 0.0
+
+
+def test_who_lags_is_behind_the_limit(known: tuple[Holdout, Floor, Answers]) -> None:
+    """A fifth too short everywhere is surely behind."""
+    found = beside(known, known[2] | {MEDIAN: 0.8 * known[2][MEDIAN]})
+    assert found.efficiency_high < 1.0
+    assert examine._against_limit(found)["behind the limit"] > 0.05
+
+
+def test_the_good_model_stands_beside_the_limit(good: Chain) -> None:
+    """The verdict has the figures of all rows and of each surface, and no model beats the floor beyond its interval."""
+    found = json.loads(good.verdict.read_text())["beside_limit"]
+    assert found.keys() == {"all", "dry", "wet", "snow", "ice"}
+    assert found["all"]["efficiency"] > 0.85
+    assert found["all"]["efficiency_low"] <= 1.0
+
+
+def test_a_floor_of_another_holdout_is_refused(good: Chain, tiny: Chain, tmp_path: Path) -> None:
+    """Its rows have other distances; a floor that is not there is unreadable."""
+    with pytest.raises(ContractViolation, match="those of the holdout"):
+        Floor.read(tiny.floor, Holdout.read(good.holdout).distance_m)
+    with pytest.raises(UnreadableArtifact, match="floor"):
+        Floor.read(tmp_path, np.zeros(3))
+    tmp_path.joinpath(limit.ROWS_FILE).write_bytes(b"PAR1 and nothing")
+    with pytest.raises(UnreadableArtifact, match="floor"):
+        Floor.read(tmp_path, np.zeros(3))
+
+
+def test_every_fault_of_the_catalogue_has_a_row(good: Chain) -> None:
+    """In verdict and dossier, with error, coverage and limit."""
+    found = json.loads(good.verdict.read_text())["under_fault"]
+    in_data = set(pl.read_parquet(good.faulty)["fault"])
+    assert found.keys() == in_data
+    assert set(faults.LIMITS) <= in_data
+    page = good.dossier.read_text()
+    for name in in_data:
+        assert f"<td>{name.replace('_', ' ')}</td>" in page, name
+
+
+def test_a_bound_that_forgets_a_fault_is_beyond_its_limit(good: Chain) -> None:
+    """With bounds cut by 15 %, faults are beyond their limits; with the model's own none is."""
+
+    class Cut(Candidate):
+        def ask(self, inputs: np.ndarray) -> Answers:
+            answers = super().ask(inputs)
+            return answers | {UPPER: 0.85 * answers[UPPER]}
+
+    model = Candidate.load(good.model)
+    assert faults.beyond(faults.examine(model, good.faulty)) == []
+    assert len(faults.beyond(faults.examine(Cut(**vars(model)), good.faulty))) > 5
+
+
+def test_a_fault_hurts_what_it_should(good: Chain) -> None:
+    """A stuck speed misleads more than a lost rain sensor; moments before any fault are as good as any."""
+    found = json.loads(good.verdict.read_text())["under_fault"]
+    assert found["speed_stuck"]["missed_share"] > 5 * found["rain_dropout"]["missed_share"]
+    assert found["none"]["missed_share"] < 0.02
