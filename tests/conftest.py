@@ -18,6 +18,10 @@ from tests.budget import Budget
 HOUSE = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PATIENCE_S = 300
+RECORDED = """# unit: wheel_speed_mps = m/s, stopping_distance_m = m
+wheel_speed_mps,vehicle_class,stopping_distance_m
+27.78,1,36.5
+"""
 # Tests run one process per core; threads of their own would only spin against each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
@@ -81,16 +85,20 @@ class Chain:
 def make_chain(folder: Path, rows: int, holdout_rows: int, seed: int = 0) -> None:
     """Run every step but deploy, whatever the verdict."""
     at = Chain(folder)
-    (folder / "recorded.csv").write_text("wheel_speed_mps,vehicle_class,stopping_distance_m\n27.78,1,36.5\n")
-    sizes = ("--rows", str(rows), "--holdout-rows", str(holdout_rows), "--seed", str(seed))
+    (folder / "recorded.csv").write_text(RECORDED)
+    sizes = ("--rows", str(rows), "--holdout-rows", str(holdout_rows), "--faulty-rows", str(holdout_rows),
+             "--seed", str(seed))  # fmt: skip
     steps: list[tuple[object, ...]] = [
         ("brakeline-synthesize", "generate", "--part", at.part, *sizes),
         ("brakeline-synthesize", "assemble", "--parts", at.part, "--recorded", folder / "recorded.csv",
-         "--dataset", at.dataset, "--holdout", at.holdout),
-        ("brakeline-train", "search", "--dataset", at.dataset, "--results", at.results, "--trials", "1"),
+         "--dataset", at.dataset, "--holdout", at.holdout, "--faulty", at.faulty, "--rejects", at.rejects),
+        ("brakeline-synthesize", "floor", "--holdout", at.holdout, "--floor", at.floor, "--rows", "500"),
+        ("brakeline-train", "search", "--dataset", at.dataset, "--results", at.scored, "--trials", "1"),
+        ("brakeline-train", "refine", "--dataset", at.dataset, "--scored", at.scored, "--results", at.results),
         ("brakeline-train", "fit", "--dataset", at.dataset, "--results", at.results, "--model", at.model),
         ("brakeline-register", "champion", "--live", at.champion, "--registry", f"sqlite:///{folder}/registry.sqlite"),
-        ("brakeline-validate", "validate", "--model", at.model, "--holdout", at.holdout, "--champion", at.champion,
+        ("brakeline-validate", "validate", "--model", at.model, "--holdout", at.holdout, "--faulty", at.faulty,
+         "--floor", at.floor, "--champion", at.champion,
          "--verdict", at.verdict, "--dossier", at.dossier, "--metrics", at.metrics,
          "--measurements", at.measurements, "--passed", at.passed),
     ]  # fmt: skip

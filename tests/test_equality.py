@@ -15,7 +15,7 @@ from tests.conftest import HOUSE, command
 pytestmark = pytest.mark.slow
 SIZES = ("--rows", "120000", "--holdout-rows", "40000", "--trials", "1", "--shards", "1")
 RECORDED = ("--recorded", str(HOUSE / "tests/data/recorded_stops.csv"))
-ARTIFACTS = {"dataset": "assemble", "holdout": "assemble", "results": "search", "model": "fit", "verdict": "validate"}
+ARTIFACTS = {"dataset": "assemble", "holdout": "assemble", "results": "refine", "model": "fit", "verdict": "validate"}
 # All that numpy 2.4 knows of AVX-512, by its own names.
 WITHOUT_AVX512 = {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"}
 

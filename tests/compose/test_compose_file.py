@@ -63,8 +63,9 @@ def test_every_verb_of_the_pipeline_is_in_the_chain() -> None:
         given = {word[2:].replace("-", "_") for word in options if word.startswith("--")}
         assert given <= known, name
         seen.append(f"{program} {verb}")
-    pipeline = ["synthesize generate", "synthesize assemble", "train search", "train fit", "register champion",
-                "validate validate", "register add", "deploy apply", "register promote"]  # fmt: skip
+    pipeline = ["synthesize generate", "synthesize assemble", "synthesize floor", "train search", "train rank",
+                "train refine", "train fit", "register champion", "validate validate", "register add", "deploy apply",
+                "register promote"]  # fmt: skip
     assert seen == [f"brakeline-{verb}" for verb in pipeline]
 
 
@@ -72,7 +73,8 @@ def test_register_and_deploy_wait_for_a_verdict() -> None:
     """Whatever follows in the chain waits until what is before it has ended well."""
     after = {name: [on for on, how in service.get("depends_on", {}).items() if how["condition"] == WAITING]
              for name, service in SERVICES.items()}  # fmt: skip
-    assert after["validate"] == ["fit", "champion"]
+    assert after["fit"] == ["refine"]
+    assert after["validate"] == ["fit", "floor", "champion"]
     assert after["register"] == ["validate"]
     assert after["deploy"] == ["register"]
     assert after["promote"] == ["deploy"]

@@ -11,7 +11,7 @@ from tests.compose import project
 from tests.compose.project import Project
 
 pytestmark = pytest.mark.slow
-WORKING = ("synthesize", "assemble", "search", "fit")
+WORKING = ("synthesize", "assemble", "search", "rank", "refine", "fit")
 
 
 @pytest.fixture(params=project.FLAVOURS, scope="module")
@@ -78,7 +78,8 @@ def test_a_failing_step_stops_the_chain_with_its_message(fresh: Project, tmp_pat
     """Recorded stops that break the contract: `up` fails and shows assemble's own words; nothing after it ran."""
     tmp_path.chmod(0o755)
     bad = tmp_path / "stops.csv"
-    bad.write_text("wheel_speed_mps,vehicle_class,stopping_distance_m\n20,1,-4\n")
+    units = "# unit: wheel_speed_mps = m/s, stopping_distance_m = m\n"
+    bad.write_text(f"{units}wheel_speed_mps,vehicle_class,stopping_distance_m\n20,1,-4\n")
     done = fresh.call("up", "-d", settings={"BRAKELINE_RECORDED": str(bad)})
     assert done.code != 0
     assemble = fresh.container("assemble")

@@ -12,7 +12,7 @@ from brakeline_images.builder import SBOMS
 from docker.errors import ContainerError
 
 from tests import engine
-from tests.conftest import HOUSE, command
+from tests.conftest import HOUSE, RECORDED, command
 
 FOREIGN_USER = "1000670000:0"
 HARDENED: dict[str, Any] = {
@@ -114,14 +114,16 @@ def test_a_step_works_on_mounted_data_without_rights_or_network(tmp_path: Path) 
     mounted = {"volumes": {str(at): {"bind": "/data", "mode": "rw"}}}
     if os.getuid() != 0:
         mounted["user"] = f"{os.getuid()}:0"  # type: ignore[assignment]
-    (at / "recorded.csv").write_text("wheel_speed_mps,vehicle_class,stopping_distance_m\n27.78,1,36.5\n")
+    (at / "recorded.csv").write_text(RECORDED)
     for name, line in (
         ("synthesize", "generate --part /data/part --rows 2000 --holdout-rows 1000"),
         (
             "synthesize",
-            "assemble --parts /data/part --recorded /data/recorded.csv --dataset /data/dataset --holdout /data/holdout",
+            "assemble --parts /data/part --recorded /data/recorded.csv --dataset /data/dataset --holdout /data/holdout"
+            " --faulty /data/faulty --rejects /data/rejects",
         ),
-        ("train", "search --dataset /data/dataset --results /data/results --trials 1"),
+        ("train", "search --dataset /data/dataset --results /data/scored --trials 1"),
+        ("train", "refine --dataset /data/dataset --scored /data/scored --results /data/results"),
         ("train", "fit --dataset /data/dataset --results /data/results --model /data/model"),
     ):
         run(name, PROGRAMS[name], *line.split(), **mounted)

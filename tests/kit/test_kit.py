@@ -10,7 +10,9 @@ from stepkit import artifacts, contract, executor, tables, verdict
 from stepkit.errors import OutputNotWritable, Refused, StepError, TryAgain, UnreadableArtifact, UsageError
 from stepkit.signature import whole_number
 
-GOLDEN = (Path(__file__).parents[1] / "data" / "contract-v1.json").read_text()
+DATA = Path(__file__).parents[1] / "data"
+GOLDEN = {version: (DATA / f"contract-v{version}.json").read_text() for version in (1, 2)}
+every_version = pytest.mark.parametrize("golden", GOLDEN.values(), ids=[f"contract {version}" for version in GOLDEN])
 
 
 def test_a_folder_is_hashed_by_names_and_bytes(tmp_path: Path) -> None:
@@ -76,35 +78,42 @@ def test_a_full_disk_may_pass_and_no_permission_may_not(number: int, kind: type[
     assert failure.exit_code == code
 
 
-def test_the_golden_contract_reads_and_writes_back() -> None:
-    """Reading and writing the golden contract gives its bytes."""
-    assert contract.parse(GOLDEN).to_json() == GOLDEN.strip()
+@every_version
+def test_a_golden_contract_reads_and_writes_back(golden: str) -> None:
+    """Reading and writing a golden contract of any supported version gives its bytes."""
+    assert contract.parse(golden).to_json() == golden.strip()
 
 
+def test_every_supported_version_has_its_golden_file() -> None:
+    """A version without its file would be a promise that nothing holds."""
+    assert {contract.parse(golden).version for golden in GOLDEN.values()} == set(contract.SUPPORTED_VERSIONS)
+
+
+@every_version
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"version": 2}, "version 2, allowed 1"),
+        ({"version": 3}, "version 3, allowed 1, 2"),
         ({"name": "other"}, "no contract named"),
         ({"features": [{"name": "x"}]}, "incomplete"),
         ({"target": None}, "incomplete"),
     ],
 )
-def test_what_is_no_known_contract_is_refused(change: dict[str, object], told: str) -> None:
+def test_what_is_no_known_contract_is_refused(change: dict[str, object], told: str, golden: str) -> None:
     """The reason says what was found and what is allowed."""
     with pytest.raises(ValueError, match=told):
-        contract.parse(json.dumps(json.loads(GOLDEN) | change))
+        contract.parse(json.dumps(json.loads(golden) | change))
 
 
 def test_unknown_roles_are_an_error() -> None:
     """Asking for a role that no feature plays names it."""
     with pytest.raises(KeyError, match="rudder"):
-        contract.parse(GOLDEN).by_role("rudder")
+        contract.parse(GOLDEN[2]).by_role("rudder")
 
 
 def test_parts_with_different_contracts_are_no_table(tmp_path: Path) -> None:
     """All files of a table carry the same contract."""
-    for name, text in (("a", GOLDEN), ("b", GOLDEN.replace('"high":70.0', '"high":71.0'))):
+    for name, text in (("a", GOLDEN[2]), ("b", GOLDEN[2].replace('"high":70.0', '"high":71.0'))):
         pl.DataFrame({"x": [1]}).write_parquet(tmp_path / f"{name}.parquet", metadata={contract.METADATA_KEY: text})
     with pytest.raises(StepError, match="another contract"):
         tables.read_contract(tmp_path)

@@ -37,7 +37,14 @@ def test_a_passing_model_is_released_and_answers(tmp_path: Path) -> None:
     assert [line["speed_mph"] for line in told["highway_code"]] == [20, 30, 40, 50, 60, 70]
     record = json.loads((Path(told["folder"]) / "run.json").read_text())
     assert record["status"] == "succeeded"
-    assert {task["name"] for task in record["tasks"]} >= {"synthesize", "assemble", "search", "fit", "validate"}
+    assert {task["name"] for task in record["tasks"]} >= {
+        "synthesize",
+        "assemble",
+        "search",
+        "refine",
+        "fit",
+        "validate",
+    }
     code, again = demo(tmp_path, *PASSING, *RECORDED)
     assert code == 0, again
     assert again["model_version"] == "1"
@@ -62,7 +69,8 @@ def test_a_refused_model_stops_before_the_registry(tmp_path: Path) -> None:
 def test_a_failing_step_fails_the_command_with_its_message(tmp_path: Path) -> None:
     """Bad recorded data ends with 65 and the step's own sentence."""
     bad = tmp_path / "stops.csv"
-    bad.write_text("wheel_speed_mps,vehicle_class,stopping_distance_m\n20,1,-4\n")
+    units = "# unit: wheel_speed_mps = m/s, stopping_distance_m = m\n"
+    bad.write_text(f"{units}wheel_speed_mps,vehicle_class,stopping_distance_m\n20,1,-4\n")
     code, told = demo(tmp_path / "state", *REFUSED, "--recorded", str(bad))
     assert code == 65
     assert told["status"] == "failed"
@@ -77,7 +85,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return dict(told["sha256"])
 
 
-@pytest.mark.parametrize("after", ["synthesize", "search", "fit"])
+@pytest.mark.parametrize("after", ["synthesize", "search", "refine", "fit"])
 def test_a_killed_run_repeated_completes(after: str, undisturbed: dict[str, str], tmp_path: Path) -> None:
     """SIGKILL of the run and its steps in the middle; the same command again ends as an undisturbed one."""
     words = [str(BIN / "brakeline"), "demo", *PROCESS, "--state", str(tmp_path), "--json", *REFUSED]

@@ -31,14 +31,28 @@ class Verb:
 
 
 VERBS = (
-    Verb("synthesize", "generate", {}, ("part",), ("--rows", "2000", "--holdout-rows", "1000", "--seed", "7")),
-    Verb("synthesize", "assemble", {"parts": "part", "recorded": "recorded.csv"}, ("dataset", "holdout")),
+    Verb(
+        "synthesize",
+        "generate",
+        {},
+        ("part",),
+        ("--rows", "2000", "--holdout-rows", "1000", "--faulty-rows", "1000", "--seed", "7"),
+    ),
+    Verb(
+        "synthesize",
+        "assemble",
+        {"parts": "part", "recorded": "recorded.csv"},
+        ("dataset", "holdout", "faulty", "rejects"),
+    ),
+    Verb("synthesize", "floor", {"holdout": "holdout"}, ("floor",), ("--rows", "100", "--draws", "400"), "holdout"),
     Verb("train", "search", {"dataset": "dataset"}, ("results",), ("--trials", "2"), "dataset"),
+    Verb("train", "rank", {"scored": "scored"}, ("ranking",)),
+    Verb("train", "refine", {"dataset": "dataset", "scored": "scored"}, ("results",), ("--finalists", "2"), "dataset"),
     Verb("train", "fit", {"dataset": "dataset", "results": "results"}, ("model",), (), "dataset"),
     Verb(
         "validate",
         "validate",
-        {"model": "model", "holdout": "holdout", "champion": "champion"},
+        {"model": "model", "holdout": "holdout", "faulty": "faulty", "floor": "floor", "champion": "champion"},
         ("verdict", "dossier", "metrics", "measurements"),
         ("--passed", "{out}/passed"),
         "holdout",

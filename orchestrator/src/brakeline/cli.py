@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from brakeline import __version__
+from brakeline import __version__, recordings
 from brakeline.images import NotBuilt
 from brakeline.place import Address, NoEngine, Runner, ServerFailed
 
@@ -19,12 +19,38 @@ app = typer.Typer(
 )
 
 
+def _known_recording(recorded: str | None) -> str | None:
+    try:
+        return None if recorded is None else recordings.check(recorded)
+    except recordings.UnusableAddress as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _read_scenario(scenario: str) -> str:
+    """A file's text, since a scenario travels as a parameter; the step itself knows the presets and checks both."""
+    if not scenario.endswith((".yaml", ".yml")):
+        return scenario
+    try:
+        return Path(scenario).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{scenario}: {error}") from error
+
+
 State = Annotated[Path, typer.Option(help="Folder of everything that outlives a run.", file_okay=False)]
 Recorded = Annotated[
-    Path | None, typer.Option(help="Recorded stops, CSV or Parquet in the contract.", exists=True, dir_okay=False)
+    str | None,
+    typer.Option(
+        help="Recorded stops, CSV or Parquet in the contract: a path or s3://bucket/key.",
+        metavar="PATH|URI",
+        callback=_known_recording,
+    ),
 ]
 Rows = Annotated[int, typer.Option(min=1, help="Rows of the dataset.")]
 HoldoutRows = Annotated[int, typer.Option(min=1, help="Rows of the holdout.")]
+Scenario = Annotated[
+    str,
+    typer.Option(help="What is driven: a preset's name, or a YAML file.", metavar="NAME|FILE", callback=_read_scenario),
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")]
 Trials = Annotated[int, typer.Option(min=1, help="Settings that the search tries.")]
 Shards = Annotated[int, typer.Option(min=1, max=1000, help="Parts that synthesize and search are divided into.")]
@@ -63,8 +89,9 @@ def run_pipeline(
     ] = "",
     state: State = Path(".brakeline"),
     recorded: Recorded = None,
-    rows: Rows = 200_000,
+    rows: Rows = 400_000,
     holdout_rows: HoldoutRows = 60_000,
+    scenario: Scenario = "default",
     seed: Seed = 0,
     trials: Trials = 8,
     shards: Shards = 2,
@@ -81,7 +108,17 @@ def run_pipeline(
     from brakeline.narrator import narrator
 
     request = run.Request(
-        state, server, recorded, rows, holdout_rows, seed, trials, shards, auto_deploy=deploy, cached=cache
+        state,
+        server,
+        recorded,
+        rows,
+        holdout_rows,
+        seed,
+        trials,
+        shards,
+        auto_deploy=deploy,
+        scenario=scenario,
+        cached=cache,
     )
     with _failures_told(as_json), narrator() as told:
         where = place.choose(runner, told.tell)
@@ -101,8 +138,9 @@ def run_pipeline(
 def demo_all(
     state: State = Path(".brakeline"),
     recorded: Recorded = None,
-    rows: Rows = 200_000,
+    rows: Rows = 400_000,
     holdout_rows: HoldoutRows = 60_000,
+    scenario: Scenario = "default",
     seed: Seed = 0,
     trials: Trials = 8,
     shards: Shards = 2,
@@ -120,7 +158,19 @@ def demo_all(
     from brakeline import demo
     from brakeline.run import Request
 
-    request = Request(state, "", recorded, rows, holdout_rows, seed, trials, shards, auto_deploy=deploy, cached=cache)
+    request = Request(
+        state,
+        "",
+        recorded,
+        rows,
+        holdout_rows,
+        seed,
+        trials,
+        shards,
+        auto_deploy=deploy,
+        scenario=scenario,
+        cached=cache,
+    )
     report = demo.print_json if as_json else demo.print_for_people
     with _failures_told(as_json):
         raise typer.Exit(demo.go(request, runner, port, serve, report))
@@ -128,11 +178,11 @@ def demo_all(
 
 @contextmanager
 def _failures_told(as_json: bool) -> Iterator[None]:
-    """What keeps a run from beginning, in words and as an exit status: 69, a service is not there."""
+    """What keeps a run from beginning, in words and as an exit status: 69 where a service is not there."""
     try:
         yield
-    except (ServerFailed, NoEngine, NotBuilt) as error:
+    except (ServerFailed, NoEngine, NotBuilt, recordings.RecordingError) as error:
         Console(stderr=True).print(str(error), highlight=False, markup=False)
         if as_json:
             print(json.dumps({"status": "failed", "error": str(error)}))
-        raise typer.Exit(69) from error
+        raise typer.Exit(getattr(error, "exit_code", 69)) from error

@@ -9,21 +9,36 @@ from brakeline.platform import container
 
 
 @container_component
-def synthesize(part: Output[Dataset], rows: int, holdout_rows: int, seed: int, shard: str):
+def synthesize(
+    part: Output[Dataset], rows: int, holdout_rows: int, faulty_rows: int, scenario: str, seed: int, shard: str
+):
     """One shard of drives, their sensors and their stops."""
     return container(
-        "synthesize", "generate", "--part", part.path, "--rows", rows, "--holdout-rows", holdout_rows, "--seed", seed,
-        "--shard", shard,
+        "synthesize", "generate", "--part", part.path, "--rows", rows, "--holdout-rows", holdout_rows,
+        "--faulty-rows", faulty_rows, "--scenario", scenario, "--seed", seed, "--shard", shard,
     )  # fmt: skip
 
 
 @container_component
-def assemble(parts: Input[list[Dataset]], recorded: Input[Dataset], dataset: Output[Dataset], holdout: Output[Dataset]):
-    """All shards and the recorded stops as one dataset and one holdout. The list comes by the executor input."""
+def assemble(
+    parts: Input[list[Dataset]],
+    recorded: Input[Dataset],
+    dataset: Output[Dataset],
+    holdout: Output[Dataset],
+    faulty: Output[Dataset],
+    rejects: Output[Dataset],
+):
+    """All shards and the recorded stops as one table of each set. The list comes by the executor input."""
     return container(
         "synthesize", "assemble", "--recorded", recorded.path, "--dataset", dataset.path,
-        "--holdout", holdout.path,
+        "--holdout", holdout.path, "--faulty", faulty.path, "--rejects", rejects.path,
     )  # fmt: skip
+
+
+@container_component
+def floor(holdout: Input[Dataset], floor: Output[Dataset], seed: int):
+    """How well any model could do on rows of the holdout."""
+    return container("synthesize", "floor", "--holdout", holdout.path, "--floor", floor.path, "--seed", seed)
 
 
 @container_component
@@ -32,6 +47,23 @@ def search(dataset: Input[Dataset], results: Output[Artifact], trials: int, seed
     return container(
         "train", "search", "--dataset", dataset.path, "--results", results.path, "--trials", trials, "--seed", seed,
         "--shard", shard,
+    )  # fmt: skip
+
+
+@container_component
+def rank(scored: Input[list[Artifact]], ranking: Output[Artifact]):
+    """The trials of all shards in one table. The list comes by the executor input."""
+    return container("train", "rank", "--ranking", ranking.path)
+
+
+@container_component
+def refine(
+    dataset: Input[Dataset], scored: Input[Artifact], results: Output[Artifact], finalists: int, seed: int, shard: str
+):
+    """One shard of the best trials, looked at closely."""
+    return container(
+        "train", "refine", "--dataset", dataset.path, "--scored", scored.path, "--results", results.path,
+        "--finalists", finalists, "--seed", seed, "--shard", shard,
     )  # fmt: skip
 
 
@@ -51,6 +83,8 @@ def champion(live: Output[Model], registry: str, name: str):
 def validate(
     model: Input[Model],
     holdout: Input[Dataset],
+    faulty: Input[Dataset],
+    floor: Input[Dataset],
     champion: Input[Model],
     verdict: Output[Artifact],
     dossier: Output[HTML],
@@ -60,9 +94,9 @@ def validate(
 ):
     """The gates: a verdict, its evidence, and whether all passed."""
     return container(
-        "validate", "validate", "--model", model.path, "--holdout", holdout.path, "--champion", champion.path,
-        "--verdict", verdict.path, "--dossier", dossier.path, "--metrics", metrics.path,
-        "--measurements", measurements.path, "--passed", passed,
+        "validate", "validate", "--model", model.path, "--holdout", holdout.path, "--faulty", faulty.path,
+        "--floor", floor.path, "--champion", champion.path, "--verdict", verdict.path, "--dossier", dossier.path,
+        "--metrics", metrics.path, "--measurements", measurements.path, "--passed", passed,
     )  # fmt: skip
 
 

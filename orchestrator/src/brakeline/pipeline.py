@@ -44,10 +44,13 @@ def brakeline(
     registry: str,
     model_store: str,
     server: str,
-    rows: int = 200_000,
+    rows: int = 400_000,
     holdout_rows: int = 60_000,
+    faulty_rows: int = 40_000,
+    scenario: str = "default",
     seed: int = 0,
     trials: int = 8,
+    finalists: int = 3,
     data_shards: list[str] = ["0/2", "1/2"],  # noqa: B006  KFP copies it into the compiled pipeline
     search_shards: list[str] = ["0/2", "1/2"],  # noqa: B006
     name: str = "stopping-distance",
@@ -56,17 +59,32 @@ def brakeline(
     """Synthesize, train, validate and, if the gates let it pass, release."""
     stops = dsl.importer(artifact_uri=recorded, artifact_class=Dataset, reimport=False)
     with dsl.ParallelFor(data_shards) as shard:
-        synthesize = step.synthesize(rows=rows, holdout_rows=holdout_rows, seed=seed, shard=shard)
+        synthesize = step.synthesize(
+            rows=rows, holdout_rows=holdout_rows, faulty_rows=faulty_rows, scenario=scenario, seed=seed, shard=shard
+        )
     parts = dsl.Collected(synthesize.outputs["part"])
     assemble = step.assemble(parts=parts, recorded=stops.output)
     dataset, holdout = assemble.outputs["dataset"], assemble.outputs["holdout"]
+    floor = step.floor(holdout=holdout, seed=seed)
 
     with dsl.ParallelFor(search_shards) as shard:
         search = step.search(dataset=dataset, trials=trials, seed=seed, shard=shard)
-    fit = step.fit(dataset=dataset, results=dsl.Collected(search.outputs["results"]), seed=seed)
+    # What a loop collects cannot enter another loop: the compiler dies of it, and through a nested pipeline the
+    # cluster's driver keeps one artifact of the list.
+    rank = step.rank(scored=dsl.Collected(search.outputs["results"]))
+    with dsl.ParallelFor(search_shards) as shard:
+        scored = rank.outputs["ranking"]
+        refine = step.refine(dataset=dataset, scored=scored, finalists=finalists, seed=seed, shard=shard)
+    fit = step.fit(dataset=dataset, results=dsl.Collected(refine.outputs["results"]), seed=seed)
 
     champion = step.champion(registry=registry, name=name)
-    validate = step.validate(model=fit.outputs["model"], holdout=holdout, champion=champion.outputs["live"])
+    validate = step.validate(
+        model=fit.outputs["model"],
+        holdout=holdout,
+        faulty=assemble.outputs["faulty"],
+        floor=floor.outputs["floor"],
+        champion=champion.outputs["live"],
+    )
     release(
         model=fit.outputs["model"],
         verdict=validate.outputs["verdict"],
@@ -77,4 +95,14 @@ def brakeline(
         model_store=model_store,
         server=server,
     )
-    settle(synthesize=synthesize, assemble=assemble, search=search, fit=fit, champion=champion, validate=validate)
+    settle(
+        synthesize=synthesize,
+        assemble=assemble,
+        floor=floor,
+        search=search,
+        rank=rank,
+        refine=refine,
+        fit=fit,
+        champion=champion,
+        validate=validate,
+    )

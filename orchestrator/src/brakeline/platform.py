@@ -22,7 +22,10 @@ _STORE = Needs(cached=False, network=True, state=("models",))
 TABLE: dict[str, Needs] = {
     "synthesize": Needs(),
     "assemble": Needs(),
+    "floor": Needs(),
     "search": Needs(),
+    "rank": Needs(),
+    "refine": Needs(),
     "fit": Needs(),
     "validate": Needs(),
     "champion": _REGISTRY,

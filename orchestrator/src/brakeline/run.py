@@ -1,6 +1,5 @@
 """A run: its folder, its inputs brought in, the compiled pipeline, a runner, and how it ended."""
 
-import hashlib
 import shutil
 import signal
 import threading
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brakeline import record
+from brakeline import record, recordings
 from brakeline.local import LocalRunner, StepFailed
 from brakeline.narrator import Narrator
 from brakeline.place import Address, Place
@@ -22,18 +21,22 @@ EXIT_INTERRUPTED = 143
 
 @dataclass(frozen=True)
 class Request:
-    """What to run. Paths may be relative; numbers as the pipeline's parameters of the same name."""
+    """What to run. Paths may be relative, `recorded` may be s3://bucket/key.
+
+    Numbers are as the pipeline's parameters of the same name.
+    """
 
     state: Path
     server: str
-    recorded: Path | None = None
-    rows: int = 200_000
+    recorded: str | None = None
+    rows: int = 400_000
     holdout_rows: int = 60_000
     seed: int = 0
     trials: int = 8
     shards: int = 2
     name: str = "stopping-distance"
     auto_deploy: bool = True
+    scenario: str = "default"
     cached: bool = True
 
 
@@ -69,10 +72,13 @@ def server(request: Request, where: Place, port: int) -> AbstractContextManager[
 
 
 def execute(request: Request, where: Place, narrator: Narrator) -> RunRecord:
-    """Run the pipeline. The record says how it ended; nothing is raised for a failed step."""
+    """Run the pipeline. The record says how it ended; nothing is raised for a failed step.
+
+    Raises RecordingError where the recorded stops cannot be had.
+    """
     state = request.state.absolute()
     runs, run_id = state / "runs", record.new_run_id()
-    arguments = _arguments(request, state, _bring_in(request.recorded, runs / "inputs"))
+    arguments = _arguments(request, state, recordings.bring_in(request.recorded, runs / "inputs"))
     launcher = where.launcher(state, run_id, request.server)
     kept = RunRecord(run_id, launcher.name, runs / run_id, arguments)
     narrator.tell(f"run {run_id} in {kept.folder}")
@@ -156,6 +162,7 @@ def _arguments(request: Request, state: Path, recorded: Path) -> dict[str, Any]:
         "server": request.server,
         "rows": request.rows,
         "holdout_rows": request.holdout_rows,
+        "scenario": request.scenario,
         "seed": request.seed,
         "trials": request.trials,
         "data_shards": shards,
@@ -163,18 +170,6 @@ def _arguments(request: Request, state: Path, recorded: Path) -> dict[str, Any]:
         "name": request.name,
         "auto_deploy": request.auto_deploy,
     }
-
-
-def _bring_in(recorded: Path | None, inputs: Path) -> Path:
-    """Copy the recorded stops into the state folder under their content's hash, so that caches know them again."""
-    content = recorded.read_bytes() if recorded else b""
-    target = inputs / hashlib.sha256(content).hexdigest() / (recorded.name if recorded else "none.csv")
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staged = target.with_name(f".{target.name}.partial")
-        staged.write_bytes(content)
-        shutil.move(staged, target)
-    return target
 
 
 @contextmanager

@@ -209,6 +209,7 @@ class _Work:
         metadata: dict[str, dict[str, Any]] = {}
         for name, (staged, target) in self._staged.items():
             artifacts.commit(staged, target)
+            artifacts.discard(artifacts.resume_path(staged))
             hashed = {"sha256": artifacts.sha256_of(target), "bytes": artifacts.size_of(target)}
             metadata[name] = {**result.metadata.get(name, {}), **hashed}
         told = reuse.Told(metadata, dict(result.parameters), dict(result.facts))

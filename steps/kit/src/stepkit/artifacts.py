@@ -56,6 +56,15 @@ def staging_path(target: Path, shared: bool = False) -> Path:
     return target.parent / f".{target.name}.partial-{os.getpid()}"
 
 
+def resume_path(staged: Path) -> Path:
+    """Where a step keeps what the same call, killed and repeated, goes on from: hidden beside the output's place.
+
+    It outlives the process that wrote it until the output is in place; no artifact's hash covers it.
+    """
+    hidden = staged.name.rpartition(".partial-")[0] or f".{staged.name}"
+    return staged.with_name(f"{hidden}.resume")
+
+
 def commit(staged: Path, target: Path) -> None:
     """Move a whole artifact to its place. Its bytes are on the disk before its name is."""
     for file in [staged] if staged.is_file() else staged.rglob("*"):

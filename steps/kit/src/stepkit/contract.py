@@ -9,7 +9,7 @@ from typing import Any
 
 METADATA_KEY = "brakeline.contract"
 NAME = "brakeline.stop"
-SUPPORTED_VERSIONS = (1,)
+SUPPORTED_VERSIONS = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,42 @@ class Contract:
     def names(self) -> list[str]:
         """The features' names, in the model's order."""
         return [feature.name for feature in self.features]
+
+
+def differences(old: Contract, new: Contract) -> list[str]:
+    """What makes `new` no evolution of `old`; empty where all that was right under `old` still is, and means the same.
+
+    An evolution widens ranges, adds optional features at the end, adds truths, and says things in other words.
+    """
+    found = [f"version {old.version} became {new.version}"] if new.version < old.version else []
+    later = {feature.name: feature for feature in new.features}
+    for feature in old.features:
+        if feature.name not in later:
+            heirs = [other.name for other in new.features if other.role == feature.role and other.name not in old.names]
+            found.append(f"feature {feature.name} " + (f"was renamed {heirs[0]}" if heirs else "was removed"))
+        else:
+            found += _changes(feature, later[feature.name])
+    kept = [name for name in old.names if name in later]
+    added = [feature for feature in new.features if feature.name not in old.names]
+    if [name for name in new.names if name in kept] != kept:
+        found.append("features were put in another order")
+    elif new.names[: len(kept)] != kept:
+        found.append(f"features {', '.join(feature.name for feature in added)} were not added at the end")
+    found += [f"added feature {feature.name} may not be missing" for feature in added if not feature.missing_allowed]
+    if (old.target.name, old.target.unit) != (new.target.name, new.target.unit):
+        found.append(f"target {old.target.name} [{old.target.unit}] became {new.target.name} [{new.target.unit}]")
+    if old.group != new.group:
+        found.append(f"group {old.group} became {new.group}")
+    return found + [f"truth {truth} was removed" for truth in old.truths if truth not in new.truths]
+
+
+def _changes(old: Feature, new: Feature) -> list[str]:
+    fixed = (("role", old.role, new.role), ("unit", old.unit, new.unit),
+             ("missing_allowed", old.missing_allowed, new.missing_allowed))  # fmt: skip
+    found = [f"{what} of {old.name}: {before} became {after}" for what, before, after in fixed if before != after]
+    if new.low > old.low or new.high < old.high:
+        found.append(f"range of {old.name}: {old.low:g} to {old.high:g} became {new.low:g} to {new.high:g}")
+    return found
 
 
 def parse(text: str) -> Contract:

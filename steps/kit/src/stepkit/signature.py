@@ -78,6 +78,23 @@ def whole_number(description: str, low: int = 0, high: int = 10**12) -> OptionIn
     return option
 
 
+def share(description: str) -> OptionInfo:
+    """A number option from 0 to 1, both allowed."""
+
+    def parse(text: str | float) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            raise typer.BadParameter(f"found {text!r}, allowed a number from 0 to 1") from None
+        # Written so that NaN is refused.
+        if not 0.0 <= number <= 1.0:
+            raise typer.BadParameter(f"found {text!r}, allowed a number from 0 to 1")
+        return number
+
+    option: OptionInfo = typer.Option(help=description, parser=parse, metavar="NUMBER")
+    return option
+
+
 def text(description: str) -> OptionInfo:
     """An option of free text."""
     option: OptionInfo = typer.Option(help=description)

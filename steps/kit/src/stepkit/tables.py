@@ -28,7 +28,8 @@ def read_metadata(file: Path) -> dict[str, str]:
 
 def parts_of(table: Path) -> list[Path]:
     """The Parquet files of a table in their order. Raises UnreadableArtifact where there is none."""
-    parts = sorted(table.glob("*.parquet")) if table.is_dir() else [table]
+    # Hidden files are no part of an artifact: its hash does not cover them.
+    parts = sorted(table.glob("[!.]*.parquet")) if table.is_dir() else [table]
     if not parts:
         raise UnreadableArtifact(table, "table", "no .parquet file in the folder")
     return parts
