@@ -10,7 +10,7 @@ from pathlib import Path
 from _report import Figure, report
 
 ROUNDS = 3
-ROWS, HOLDOUT_ROWS = "20000", "10000"
+ROWS, HOLDOUT_ROWS, FAULTY_ROWS = "20000", "10000", "6666"
 BIN = Path(sys.executable).parent
 CSV = """# unit: wheel_speed_mps = m/s, stopping_distance_m = m
 wheel_speed_mps,vehicle_class,stopping_distance_m
@@ -62,15 +62,18 @@ def _by_hand(at: Path) -> float:
     (at / "recorded.csv").write_text(CSV, encoding="utf-8")
     start = time.perf_counter()
     for line in (
-        f"synthesize generate --part part --rows {ROWS} --holdout-rows {HOLDOUT_ROWS}",
+        f"synthesize generate --part part --rows {ROWS} --holdout-rows {HOLDOUT_ROWS}"
+        f" --faulty-rows {FAULTY_ROWS}",
         "synthesize assemble --parts part --recorded recorded.csv --dataset dataset --holdout holdout"
         " --faulty faulty --rejects rejects",
         "train search --dataset dataset --results scored --trials 1",
-        "train refine --dataset dataset --scored scored --results results",
+        "train rank --scored scored --ranking ranking",
+        "train refine --dataset dataset --scored ranking --results results",
         "train fit --dataset dataset --results results --model model",
+        "synthesize floor --holdout holdout --floor floor",
         "register champion --live live --registry sqlite:///registry.sqlite",
-        "validate validate --model model --holdout holdout --champion live --verdict verdict --dossier dossier"
-        " --metrics metrics --measurements measurements",
+        "validate validate --model model --holdout holdout --faulty faulty --floor floor --champion live"
+        " --verdict verdict --dossier dossier --metrics metrics --measurements measurements",
     ):
         step, *rest = line.split()
         subprocess.run([BIN / f"brakeline-{step}", *rest], cwd=at, capture_output=True, check=True)

@@ -163,9 +163,7 @@ class Server:
         self.address = self.url.removeprefix("http://")
         self.port = int(self.address.rpartition(":")[2])
 
-    def ask(
-        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
-    ) -> Reply:
+    def ask(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Reply:
         """One request on a connection of its own; a body that is not bytes is sent as JSON."""
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)

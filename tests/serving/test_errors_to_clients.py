@@ -60,9 +60,7 @@ CASES = [
     _infer("output_twice", [SPEED], "twice", outputs=[{"name": "way_m"}] * 2),
     _infer("doubles", [SPEED | {"datatype": "FP64"}], "speed_mps: datatype", "FP64", "FP32"),
     _infer("integers", [SPEED | {"datatype": "INT64"}], "INT64", "FP32"),
-    _infer(
-        "two_columns", [SPEED | {"shape": [1, 2], "data": [1, 2]}], "speed_mps: shape", "[1, 2]", "[N, 1]"
-    ),
+    _infer("two_columns", [SPEED | {"shape": [1, 2], "data": [1, 2]}], "speed_mps: shape", "[1, 2]", "[N, 1]"),
     _infer("a_scalar", [SPEED | {"shape": []}], "speed_mps: shape", "[N, 1]"),
     _infer("no_rows", [SPEED | {"shape": [0, 1], "data": []}], "speed_mps: shape", "1 to 10000 rows"),
     _infer("negative_rows", [SPEED | {"shape": [-1, 1]}], "speed_mps: shape", "1 to 10000 rows"),
@@ -83,15 +81,11 @@ CASES = [
     _infer("mixed_rows", [SPEED | {"shape": [2], "data": [[1.0], 2.0]}], "mixed"),
     _infer("mixed_rows_the_other_way", [SPEED | {"shape": [2], "data": [1.0, [2.0]]}], "mixed"),
     _infer("shared_memory", [SPEED | {"parameters": {"shared_memory_region": "x"}}], "shared_memory_region"),
-    _infer(
-        "classification", [SPEED], "way_m", outputs=[{"name": "way_m", "parameters": {"classification": 1}}]
-    ),
+    _infer("classification", [SPEED], "way_m", outputs=[{"name": "way_m", "parameters": {"classification": 1}}]),
     _binary("binary_without_its_header", "", "malformed", raw=b"\x00\x00\x00\x00"),
     _binary("binary_without_its_bytes", "right", "binary_data_size", "0 bytes after the JSON", raw=b""),
     _binary("binary_with_more_bytes", "right", "5 bytes after the JSON", raw=b"12345"),
-    _binary(
-        "binary_of_another_size", "right", "binary_data_size", "found 8, allowed 4", size=8, raw=b"12345678"
-    ),
+    _binary("binary_of_another_size", "right", "binary_data_size", "found 8, allowed 4", size=8, raw=b"12345678"),
     _binary("binary_of_negative_size", "right", "found -4", size=-4),
     _binary("binary_header_beyond_the_body", "100000", "Inference-Header-Content-Length"),
     _binary("binary_header_that_is_no_length", "-1", "Inference-Header-Content-Length", "-1"),

@@ -113,9 +113,7 @@ def test_a_bad_model_is_refused_and_the_old_one_keeps_serving(start: Start, stor
     "pointer",
     ["", "{", "[]", '{"primary": 3}', '{"primary": "../../etc"}', '{"shadow": "1"}', '{"primary": "9"}'],
 )
-def test_a_bad_pointer_is_refused_and_the_old_one_keeps_serving(
-    start: Start, store: Store, pointer: str
-) -> None:
+def test_a_bad_pointer_is_refused_and_the_old_one_keeps_serving(start: Start, store: Store, pointer: str) -> None:
     """A serving.json that cannot be followed changes nothing but what is reported."""
     store.add("1")
     store.point("1")

@@ -128,9 +128,7 @@ def test_sigterm_under_load_fails_no_request_of_a_kept_connection(start: Start, 
         (("--model-name", "../x"), "../x"),
     ],
 )
-def test_a_command_that_cannot_be_obeyed_ends_with_2(
-    tmp_path: Path, arguments: tuple[str, ...], says: str
-) -> None:
+def test_a_command_that_cannot_be_obeyed_ends_with_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
     """An open address without a word for it, and other misuse, is refused in so many words."""
     ended = _run("--model-store", str(tmp_path), *arguments)
     assert ended.returncode == 2

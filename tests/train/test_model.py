@@ -37,6 +37,16 @@ def ask(session: ort.InferenceSession, inputs: Inputs) -> dict[str, Inputs]:
     return {name: values.ravel() for name, values in zip(names, session.run(names, feed), strict=True)}
 
 
+def test_of_a_large_dataset_whole_drives_are_kept(tiny: Chain, learned: tuple[rows.Rows, Contract]) -> None:
+    """About as many rows as wanted, every drive whole or not at all, the same ones each time."""
+    table, _ = learned
+    some, _ = rows.read(tiny.dataset, most_rows=800)
+    assert some.drive.size == pytest.approx(800, rel=0.2)
+    kept = np.isin(table.drive, some.drive)
+    assert np.array_equal(some.inputs, table.inputs[kept], equal_nan=True)
+    assert np.array_equal(rows.read(tiny.dataset, most_rows=800)[0].drive, some.drive)
+
+
 def test_no_drive_is_on_two_sides(learned: tuple[rows.Rows, Contract]) -> None:
     """The division holds back whole drives, a quarter of them, and the seed chooses which."""
     table, _ = learned

@@ -162,6 +162,7 @@ def _arguments(request: Request, state: Path, recorded: Path) -> dict[str, Any]:
         "server": request.server,
         "rows": request.rows,
         "holdout_rows": request.holdout_rows,
+        "faulty_rows": max(1, 2 * request.holdout_rows // 3),
         "scenario": request.scenario,
         "seed": request.seed,
         "trials": request.trials,

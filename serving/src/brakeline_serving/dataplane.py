@@ -86,9 +86,7 @@ class DataPlane:
             "output": [_configured(output) for output in model.outputs],
         }
 
-    def infer(
-        self, name: str, version: str | None, body: bytes, json_bytes: int | None
-    ) -> tuple[bytes, int | None]:
+    def infer(self, name: str, version: str | None, body: bytes, json_bytes: int | None) -> tuple[bytes, int | None]:
         """Answer a request's body; `json_bytes` is where binary tensors begin, in request and reply.
 
         Raises UnknownModel, NotReady, and what `infer` raises for requests that break the protocol or the
@@ -133,7 +131,4 @@ def _configured(name: str) -> dict[str, Any]:
 
 
 def _described(model: Model) -> dict[str, dict[str, str]]:
-    return {
-        name: {"unit": output.unit, "description": output.description}
-        for name, output in model.outputs.items()
-    }
+    return {name: {"unit": output.unit, "description": output.description} for name, output in model.outputs.items()}

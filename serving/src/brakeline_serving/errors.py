@@ -1,7 +1,5 @@
 """The flat error tree of the server: facts in, a message and an HTTP status (or an exit code) out."""
 
-
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar

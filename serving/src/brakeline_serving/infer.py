@@ -68,9 +68,7 @@ def decode(body: bytes, json_bytes: int | None) -> tuple[Request, memoryview]:
     Raises Malformed for what is no JSON or no inference request.
     """
     if json_bytes is not None and json_bytes > len(body):
-        raise FieldRefused(
-            "Inference-Header-Content-Length", json_bytes, f"0 to {len(body)}, the body's bytes"
-        )
+        raise FieldRefused("Inference-Header-Content-Length", json_bytes, f"0 to {len(body)}, the body's bytes")
     view = memoryview(body)
     end = len(body) if json_bytes is None else json_bytes
     try:
@@ -120,9 +118,7 @@ def _check(model: Model, tensor: _Input, earlier_rows: int) -> int:
     if not 1 <= shape[0] <= MAX_ROWS:
         raise FieldRefused(f"{name}: shape", shape, f"1 to {MAX_ROWS} rows")
     if earlier_rows not in (0, shape[0]):
-        raise FieldRefused(
-            f"{name}: shape", f"{shape[0]} rows", f"{earlier_rows} rows as in the inputs before"
-        )
+        raise FieldRefused(f"{name}: shape", f"{shape[0]} rows", f"{earlier_rows} rows as in the inputs before")
     if tensor.parameters and tensor.parameters.shared_memory_region is not None:
         raise FieldRefused(f"{name}: parameters", "shared_memory_region", "data or binary_data_size")
     return shape[0]

@@ -128,9 +128,7 @@ def _read(path: Path, metadata: Mapping[str, str], key: str, kind: type[_Kind]) 
         raise ModelRefused(path, key, str(error)) from error
 
 
-def _check_tensors(
-    path: Path, side: str, tensors: Sequence[Any], described: Sequence[str]
-) -> tuple[str, ...]:
+def _check_tensors(path: Path, side: str, tensors: Sequence[Any], described: Sequence[str]) -> tuple[str, ...]:
     names = tuple(tensor.name for tensor in tensors)
     if set(names) != set(described):
         found, allowed = ", ".join(names), ", ".join(described)

@@ -58,9 +58,7 @@ class Routes:
             "/v2/health/live": _get("live", lambda call: {"live": True}),
             "/v2/health/ready": _get("ready", lambda call: plane.readiness()),
             "/v2/models/*": _get("model", lambda call: plane.model_metadata(call.model, call.version)),
-            "/v2/models/*/ready": _get(
-                "model_ready", lambda call: plane.model_readiness(call.model, call.version)
-            ),
+            "/v2/models/*/ready": _get("model_ready", lambda call: plane.model_readiness(call.model, call.version)),
             "/v2/models/*/config": _get("config", lambda call: plane.model_config(call.model, call.version)),
             "/v2/models/*/infer": _Endpoint("infer", "POST", self._infer),
             "/metrics": _Endpoint("metrics", "GET, HEAD", self._exposition),

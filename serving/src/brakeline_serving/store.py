@@ -126,9 +126,7 @@ class Follower:
         except ModelRefused as error:
             return str(error)
 
-    def _next(
-        self, pointer: _Pointer | None, found: Mapping[str, Model | str], refused: Mapping[str, str]
-    ) -> Served:
+    def _next(self, pointer: _Pointer | None, found: Mapping[str, Model | str], refused: Mapping[str, str]) -> Served:
         if pointer is None:
             return Served(self._served.primary, self._served.shadow, refused)
         if pointer.primary is None:

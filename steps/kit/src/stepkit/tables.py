@@ -75,6 +75,17 @@ def read_table(table: Path, columns: Sequence[str] | None = None) -> tuple[pl.Da
     return whole, contract
 
 
+def count_rows(table: Path) -> int:
+    """Rows of a whole table, from its files' footers. Raises UnreadableArtifact."""
+    total = 0
+    for part in parts_of(table):
+        try:
+            total += int(pl.scan_parquet(part).select(pl.len()).collect().item())
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise UnreadableArtifact(part, "Parquet file", _first_line(error)) from error
+    return total
+
+
 def check(artifact: Path, frame: pl.DataFrame, contract: Contract) -> None:
     """Hold a frame to the contract. Raises ContractViolation that names the column."""
     wanted = {**dict.fromkeys(contract.names, pl.Float32), contract.target.name: pl.Float32, contract.group: pl.Int64}

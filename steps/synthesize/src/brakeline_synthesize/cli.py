@@ -70,7 +70,7 @@ def assemble_sets(
 def noise_floor(
     holdout: Annotated[Path, input_artifact("Holdout of assemble", kind="Dataset")],
     floor: Annotated[Path, output_artifact("Folder of the best possible answers to some of its rows", kind="Dataset")],
-    rows: Annotated[int, whole_number("Rows of the holdout to look at", low=1)] = 3000,
+    rows: Annotated[int, whole_number("Rows of the holdout to look at, one of each drive", low=1)] = 3000,
     draws: Annotated[int, whole_number("Draws for each row; 4000 for a sound 99 % quantile", low=100)] = 4000,
     seed: Annotated[int, whole_number("Seed of everything random")] = 0,
 ) -> Result:
