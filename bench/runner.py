@@ -62,8 +62,7 @@ def _by_hand(at: Path) -> float:
     (at / "recorded.csv").write_text(CSV, encoding="utf-8")
     start = time.perf_counter()
     for line in (
-        f"synthesize generate --part part --rows {ROWS} --holdout-rows {HOLDOUT_ROWS}"
-        f" --faulty-rows {FAULTY_ROWS}",
+        f"synthesize generate --part part --rows {ROWS} --holdout-rows {HOLDOUT_ROWS} --faulty-rows {FAULTY_ROWS}",
         "synthesize assemble --parts part --recorded recorded.csv --dataset dataset --holdout holdout"
         " --faulty faulty --rejects rejects",
         "train search --dataset dataset --results scored --trials 1",

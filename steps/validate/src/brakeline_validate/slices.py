@@ -48,6 +48,7 @@ OBSERVABLE = (
     Slice("mid-size car", "vehicle_class", 0.5, 1.5),
     Slice("SUV", "vehicle_class", 1.5, 2.5),
     Slice("van", "vehicle_class", 2.5, 3.5),
+    Slice("truck", "vehicle_class", 3.5, 4.5),
     Slice("downhill", "grade", high=-0.03),
     Slice("uphill", "grade", low=0.03),
 )

@@ -1,0 +1,118 @@
+"""Rows per second of synthesis beside two plain ways of making the same rows, its cores, memory, and growth."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from _peers import all_at_once, distance_m, row_by_row, textbook_distance_m
+from _report import Figure, report
+from brakeline_synthesize import drives, generate, physics
+from brakeline_synthesize import scenario as scenarios
+from brakeline_synthesize.contract import CONTRACT
+from stepkit import tables
+
+ROUNDS = 3
+PEER_ROWS, LOOP_ROWS = 500_000, 5_000
+SIZES = (1_000_000, 4_000_000, 16_000_000)
+BIN = Path(sys.executable).parent
+
+
+def main() -> None:
+    """Interleave rounds; growth is measured on whole runs of the step, in processes of their own."""
+    scenario = scenarios.load("default")
+    ours, over_loop, over_numpy, by_core = [], [], [], []
+    for seed in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as folder:
+            one = PEER_ROWS / _timed(lambda: _one_core(scenario, seed, Path(folder)))  # noqa: B023
+            plain = PEER_ROWS / _timed(lambda: all_at_once(scenario, PEER_ROWS, seed, Path(folder) / "numpy"))  # noqa: B023
+            loop = LOOP_ROWS / _timed(lambda: row_by_row(scenario, LOOP_ROWS, seed, Path(folder) / "loop"))  # noqa: B023
+            shards = {n: _generated(Path(folder) / f"cores{n}", SIZES[1], cores=n)[0] for n in (1, generate.cores())}
+        ours.append(one)
+        over_loop.append(one / loop)
+        over_numpy.append(one / plain)
+        by_core.append(shards[1] / shards[generate.cores()] / generate.cores())
+    figures = [
+        Figure("rows of one core", ours, "rows/s"),
+        Figure("one core / loop over rows", over_loop, "ratio of rows/s", ">= 50"),
+        Figure("one core / plain numpy", over_numpy, "ratio of rows/s", ">= 1"),
+        Figure("all cores / one core, per core", by_core, "ratio of rows/s", ">= 0.8"),
+        Figure("distances beside both peers, greatest difference", [_differences(scenario)], "share", "<= 1e-12"),
+        *_growth(),
+    ]
+    report("data", figures)
+
+
+def _one_core(scenario: scenarios.Scenario, seed: int, folder: Path) -> None:
+    """The step's own blocks, one after another, as the step writes them."""
+    call = generate.Call(scenario, dict.fromkeys(generate.SETS, 0) | {"dataset": PEER_ROWS}, seed)
+    for block in range(generate.block_count(PEER_ROWS)):
+        frame = generate.make_block(call, "dataset", block)
+        tables.write_part(folder / f"{block}.parquet", frame, CONTRACT, call.stamp("dataset"))
+
+
+def _differences(scenario: scenarios.Scenario) -> float:
+    """That the peers do the same work: worst relative difference of distances on the same stops."""
+    stop = drives.sample(np.random.default_rng(0), scenario, 0, 1_000).stop
+    ours = physics.stopping_distance_m(stop)
+    single = [distance_m({name: float(v[row]) for name, v in vars(stop).items()}) for row in range(ours.size)]
+    return float(max(np.max(np.abs(peer / ours - 1.0)) for peer in (np.array(single), textbook_distance_m(stop))))
+
+
+def _growth() -> list[Figure]:
+    """Time and peak memory of generate and assemble, growing four- and sixteenfold."""
+    seconds: dict[str, list[float]] = {"generate": [], "assemble": []}
+    peaks: dict[str, list[float]] = {"generate": [], "assemble": []}
+    for rows in SIZES:
+        with tempfile.TemporaryDirectory() as name:
+            made = _generated(Path(name) / "part", rows)
+            words = ["--parts", "part", "--dataset", "d", "--holdout", "h", "--faulty", "f", "--rejects", "r"]
+            for verb, found in (("generate", made), ("assemble", _run(Path(name), "assemble", *words))):
+                seconds[verb].append(found[0] / rows)
+                peaks[verb].append(found[1])
+    figures = []
+    for verb in seconds:
+        many = f"{verb}, {SIZES[-1] // 1_000_000} M rows / {SIZES[0] // 1_000_000} M rows"
+        figures.append(Figure(f"{many}: time per row", [seconds[verb][-1] / seconds[verb][0]], "ratio", "<= 1.1"))
+        figures.append(Figure(f"{many}: peak memory", [peaks[verb][-1] / peaks[verb][0]], "ratio", "<= 1.5"))
+        figures.append(Figure(f"{verb}: peak memory at {SIZES[-1] // 1_000_000} M rows", peaks[verb][-1:], "MB"))
+    return figures
+
+
+def _generated(part: Path, rows: int, cores: int | None = None) -> tuple[float, float]:
+    part.parent.mkdir(exist_ok=True)
+    words = ("--part", part.name, "--rows", str(rows), "--holdout-rows", "1000", "--faulty-rows", "1000")
+    return _run(part.parent, "generate", *words, cores=cores)
+
+
+def _run(at: Path, *words: str, cores: int | None = None) -> tuple[float, float]:
+    """Seconds and peak memory [MB] of one call of the step, on the first `cores` cores."""
+    # A child inherits the cores that its parent may use.
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[:cores])
+    start = time.perf_counter()
+    step = subprocess.Popen(
+        [BIN / "brakeline-synthesize", *words],
+        cwd=at,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.sched_setaffinity(0, allowed)
+    _, status, usage = os.wait4(step.pid, 0)
+    step.returncode = os.waitstatus_to_exitcode(status)
+    if step.returncode:
+        raise SystemExit(f"brakeline-synthesize {' '.join(words)}: exit status {step.returncode}")
+    return time.perf_counter() - start, usage.ru_maxrss / 1000
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+main()
