@@ -153,7 +153,7 @@ def _reading(rng: random.Random, entry: Any, truth: float, rates: dict[str, floa
     reading = late * (1.0 + rng.gauss(0.0, sensor.scale_sd)) + rng.gauss(0.0, sensor.bias_sd) + noise
     if sensor.step:
         reading = round(reading / sensor.step) * sensor.step
-    return min(max(reading, entry.low), entry.high)
+    return float(min(max(reading, entry.low), entry.high))
 
 
 def _pick(rng: random.Random, shares: list[float]) -> int:
@@ -237,7 +237,10 @@ def _all_braking(stop: physics.Stop, v: np.ndarray) -> np.ndarray:
     hot = np.clip((stop.disc_temperature_c - physics.FADE_START_C) / physics.FADE_SPAN_K, 0.0, 1.0)
     by_brake = stop.capacity_mps2 * (1.0 - stop.fade_share * hot) * stop.gross_mass_kg / stop.mass_kg
     along = 1.0 / np.sqrt(1.0 + stop.grade**2)
-    return np.minimum(stop.friction * share * stop.grip_share * stop.abs_efficiency * _G * along, by_brake)
+    result: np.ndarray = np.minimum(
+        stop.friction * share * stop.grip_share * stop.abs_efficiency * _G * along, by_brake
+    )
+    return result
 
 
 def _all_resistance(stop: physics.Stop, v: np.ndarray) -> np.ndarray:

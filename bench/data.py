@@ -20,6 +20,7 @@ ROUNDS = 3
 PEER_ROWS, LOOP_ROWS = 500_000, 5_000
 SIZES = (1_000_000, 4_000_000, 16_000_000)
 BIN = Path(sys.executable).parent
+RECORDED = Path(__file__).parents[1] / "tests" / "data" / "recorded_stops.csv"
 
 
 def main() -> None:
@@ -70,7 +71,20 @@ def _growth() -> list[Figure]:
     for rows in SIZES:
         with tempfile.TemporaryDirectory() as name:
             made = _generated(Path(name) / "part", rows)
-            words = ["--parts", "part", "--dataset", "d", "--holdout", "h", "--faulty", "f", "--rejects", "r"]
+            words = [
+                "--parts",
+                "part",
+                "--recorded",
+                str(RECORDED),
+                "--dataset",
+                "d",
+                "--holdout",
+                "h",
+                "--faulty",
+                "f",
+                "--rejects",
+                "r",
+            ]
             for verb, found in (("generate", made), ("assemble", _run(Path(name), "assemble", *words))):
                 seconds[verb].append(found[0] / rows)
                 peaks[verb].append(found[1])
