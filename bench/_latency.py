@@ -22,7 +22,7 @@ def single_row(file: Path, rows: np.ndarray, names: list[str]) -> dict[str, floa
     trees = next(node for node in model.graph.node if node.op_type == "TreeEnsembleRegressor")
     concat = helper.make_node("Concat", names, ["x"], axis=1)
     whole, single = [("x", len(names))], [(name, 1) for name in names]
-    pair = [_only(trees, 0, "a", drop_last=False), _only(trees, 1, "b", drop_last=True)]
+    pair = [_only(trees, 0, "a", drop_last=0), _only(trees, 1, "b", drop_last=2)]
     bare = _session(pair, whole, ["a", "b"])
     called = {
         "bare": _bound(bare, whole, rows),
@@ -36,11 +36,11 @@ def single_row(file: Path, rows: np.ndarray, names: list[str]) -> dict[str, floa
     return {name: _p50(call) for name, call in called.items()}
 
 
-def _only(trees: onnx.NodeProto, target: int, output: str, *, drop_last: bool) -> onnx.NodeProto:
-    """The trees of one target as a node of their own; the bound's last tree is its offsets."""
+def _only(trees: onnx.NodeProto, target: int, output: str, *, drop_last: int) -> onnx.NodeProto:
+    """The trees of one target as a node of their own; the bound's last two are its offsets."""
     had = {attribute.name: helper.get_attribute_value(attribute) for attribute in trees.attribute}
     kept = {tree for tree, of in zip(had["target_treeids"], had["target_ids"], strict=True) if of == target}
-    kept -= {max(kept)} if drop_last else set()
+    kept -= set(sorted(kept)[len(kept) - drop_last :])
     chosen: dict[str, Any] = {}
     for prefix, key in (("nodes_", "nodes_treeids"), ("target_", "target_treeids")):
         places = [place for place, tree in enumerate(had[key]) if tree in kept]

@@ -8,6 +8,7 @@ import math
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -56,11 +57,11 @@ def _row(rng: random.Random, scenario: Scenario) -> dict[str, float]:
     ahead = rng.random() < drives.OBJECT_AHEAD_SHARE
     gap = min(max(rng.lognormvariate(math.log(35.0), 0.7), 2.0), 250.0) if ahead else math.nan
     moving = rng.uniform(drives.LOWEST_CLOSING, drives.HIGHEST_CLOSING)
-    closing = seen["speed_mps"] * (1.0 if rng.random() < drives.STANDING_SHARE else moving)
+    closing = seen.speed_mps * (1.0 if rng.random() < drives.STANDING_SHARE else moving)
     height = min(max(rng.gauss(1.55, 0.15), 1.1), 3.5)
     pushed = rng.gauss(0.0, drives.ACCELERATION_SD_MPS2)
     truths = {
-        "speed": seen["speed_mps"],
+        "speed": seen.speed_mps,
         "vehicle_class": float(vehicles.CLASSES.index(kind)),
         "friction": drawn["friction"],
         "mass": drawn["mass"],
@@ -82,34 +83,34 @@ def _row(rng: random.Random, scenario: Scenario) -> dict[str, float]:
 
 def _stop(
     rng: random.Random, surface: surfaces.Surface, kind: vehicles.VehicleClass, drawn: dict[str, float]
-) -> dict[str, float]:
+) -> SimpleNamespace:
     worn = (kind.new_tread_mm - drawn["tread"]) / (kind.new_tread_mm - drives.WORN_OUT_MM)
     flat = min(max(1.0 - drawn["pressure"] / kind.pressure_kpa, 0.0), 0.4)
     film = min(drawn["rain"], surfaces.MOST_FILM_MMPH) * surface.film_slope
-    return {
-        "speed_mps": drawn["speed"],
-        "grade": drawn["grade"],
-        "headwind_mps": drawn["wind"],
-        "disc_temperature_c": drawn["disc"],
-        "friction": drawn["friction"],
-        "friction_slope_spm": surface.slope_spm + film * (0.5 + worn),
-        "grip_share": (1.0 - surface.tread_loss * worn) * (1.0 - 0.1 * flat) * kind.tyre_share,
-        "abs_efficiency": _between(rng, kind.abs_efficiency, 0.03, 0.8, 1.0),
-        "dead_time_s": kind.dead_time_s + _between(rng, 0.0, 0.04, -0.12, 0.25),
-        "ramp_time_s": kind.ramp_time_s * min(max(rng.lognormvariate(0.0, 0.25), 0.35), 3.0),
-        "mass_kg": drawn["mass"],
-        "gross_mass_kg": kind.gross_kg,
-        "capacity_mps2": kind.capacity_mps2,
-        "fade_share": _between(rng, 0.35, 0.05, 0.15, 0.55),
-        "rolling_resistance": _between(rng, 0.012, 0.0015, 0.008, 0.018),
-        "drag_area_m2": rng.uniform(0.95, 1.05) * kind.drag_area_m2,
-        "air_temperature_c": drawn["air"],
-    }
+    return SimpleNamespace(
+        speed_mps=drawn["speed"],
+        grade=drawn["grade"],
+        headwind_mps=drawn["wind"],
+        disc_temperature_c=drawn["disc"],
+        friction=drawn["friction"],
+        friction_slope_spm=surface.slope_spm + film * (0.5 + worn),
+        grip_share=(1.0 - surface.tread_loss * worn) * (1.0 - 0.1 * flat) * kind.tyre_share,
+        abs_efficiency=_between(rng, kind.abs_efficiency, 0.03, 0.8, 1.0),
+        dead_time_s=kind.dead_time_s + _between(rng, 0.0, 0.04, -0.12, 0.25),
+        ramp_time_s=kind.ramp_time_s * min(max(rng.lognormvariate(0.0, 0.25), 0.35), 3.0),
+        mass_kg=drawn["mass"],
+        gross_mass_kg=kind.gross_kg,
+        capacity_mps2=kind.capacity_mps2,
+        fade_share=_between(rng, 0.35, 0.05, 0.15, 0.55),
+        rolling_resistance=_between(rng, 0.012, 0.0015, 0.008, 0.018),
+        drag_area_m2=rng.uniform(0.95, 1.05) * kind.drag_area_m2,
+        air_temperature_c=drawn["air"],
+    )
 
 
-def distance_m(stop: dict[str, float]) -> float:
+def distance_m(stop: SimpleNamespace) -> float:
     """The three phases for one stop, in scalars."""
-    v0, reach, tau = stop["speed_mps"], stop["dead_time_s"], stop["ramp_time_s"]
+    v0, reach, tau = stop.speed_mps, stop.dead_time_s, stop.ramp_time_s
     drift = _resistance(stop, v0)
     v1 = max(v0 - drift * reach, 0.0)
     dead = 0.5 * (v0 + v1) * reach
@@ -127,20 +128,20 @@ def distance_m(stop: dict[str, float]) -> float:
     return dead + ramp + 0.5 * v2 * total
 
 
-def _braking(stop: dict[str, float], v: float) -> float:
-    share = max(1.0 - stop["friction_slope_spm"] * v, physics.FRICTION_FLOOR_SHARE)
-    along = 1.0 / math.sqrt(1.0 + stop["grade"] ** 2)
-    hot = min(max((stop["disc_temperature_c"] - physics.FADE_START_C) / physics.FADE_SPAN_K, 0.0), 1.0)
-    by_brake = stop["capacity_mps2"] * (1.0 - stop["fade_share"] * hot) * stop["gross_mass_kg"] / stop["mass_kg"]
-    return min(stop["friction"] * share * stop["grip_share"] * stop["abs_efficiency"] * _G * along, by_brake)
+def _braking(stop: SimpleNamespace, v: float) -> float:
+    share = max(1.0 - stop.friction_slope_spm * v, physics.FRICTION_FLOOR_SHARE)
+    along = 1.0 / math.sqrt(1.0 + stop.grade**2)
+    hot = min(max((stop.disc_temperature_c - physics.FADE_START_C) / physics.FADE_SPAN_K, 0.0), 1.0)
+    by_brake = stop.capacity_mps2 * (1.0 - stop.fade_share * hot) * stop.gross_mass_kg / stop.mass_kg
+    return min(stop.friction * share * stop.grip_share * stop.abs_efficiency * _G * along, by_brake)
 
 
-def _resistance(stop: dict[str, float], v: float) -> float:
-    along, air = 1.0 / math.sqrt(1.0 + stop["grade"] ** 2), v + stop["headwind_mps"]
-    kelvin = physics.ZERO_CELSIUS_K + stop["air_temperature_c"]
+def _resistance(stop: SimpleNamespace, v: float) -> float:
+    along, air = 1.0 / math.sqrt(1.0 + stop.grade**2), v + stop.headwind_mps
+    kelvin = physics.ZERO_CELSIUS_K + stop.air_temperature_c
     density = physics.AIR_DENSITY_KGPM3 * physics.DENSITY_AT_K / kelvin
-    drag = 0.5 * density * stop["drag_area_m2"] / stop["mass_kg"] * air * abs(air)
-    return _G * along * (stop["grade"] + stop["rolling_resistance"]) + drag
+    drag = 0.5 * density * stop.drag_area_m2 / stop.mass_kg * air * abs(air)
+    return _G * along * (stop.grade + stop.rolling_resistance) + drag
 
 
 def _reading(rng: random.Random, entry: Any, truth: float, rates: dict[str, float], scenario: Scenario) -> float:

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from _peers import all_at_once, distance_m, row_by_row, textbook_distance_m
@@ -61,7 +62,10 @@ def _differences(scenario: scenarios.Scenario) -> float:
     """That the peers do the same work: worst relative difference of distances on the same stops."""
     stop = drives.sample(np.random.default_rng(0), scenario, 0, 1_000).stop
     ours = physics.stopping_distance_m(stop)
-    single = [distance_m({name: float(v[row]) for name, v in vars(stop).items()}) for row in range(ours.size)]
+    single = [
+        distance_m(SimpleNamespace(**{name: float(v[row]) for name, v in vars(stop).items()}))
+        for row in range(ours.size)
+    ]
     return float(max(np.max(np.abs(peer / ours - 1.0)) for peer in (np.array(single), textbook_distance_m(stop))))
 
 
