@@ -120,12 +120,12 @@ def distance_m(stop: SimpleNamespace) -> float:
         ramp = v1 * tau - 0.5 * drift * tau**2 - full * tau**2 / 6.0
     else:
         end = min(tau * (math.sqrt(max(drift**2 + 2.0 * full * v1 / tau, 0.0)) - drift) / full, tau)
-        return dead + v1 * end - 0.5 * drift * end**2 - full * end**3 / (6.0 * tau)
+        return float(dead + v1 * end - 0.5 * drift * end**2 - full * end**3 / (6.0 * tau))
     total = 0.0
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         v = 0.5 * v2 * (1.0 + node)
         total += weight * v / (_braking(stop, v) + _resistance(stop, v))
-    return dead + ramp + 0.5 * v2 * total
+    return float(dead + ramp + 0.5 * v2 * total)
 
 
 def _braking(stop: SimpleNamespace, v: float) -> float:
@@ -133,7 +133,7 @@ def _braking(stop: SimpleNamespace, v: float) -> float:
     along = 1.0 / math.sqrt(1.0 + stop.grade**2)
     hot = min(max((stop.disc_temperature_c - physics.FADE_START_C) / physics.FADE_SPAN_K, 0.0), 1.0)
     by_brake = stop.capacity_mps2 * (1.0 - stop.fade_share * hot) * stop.gross_mass_kg / stop.mass_kg
-    return min(stop.friction * share * stop.grip_share * stop.abs_efficiency * _G * along, by_brake)
+    return float(min(stop.friction * share * stop.grip_share * stop.abs_efficiency * _G * along, by_brake))
 
 
 def _resistance(stop: SimpleNamespace, v: float) -> float:
@@ -141,7 +141,7 @@ def _resistance(stop: SimpleNamespace, v: float) -> float:
     kelvin = physics.ZERO_CELSIUS_K + stop.air_temperature_c
     density = physics.AIR_DENSITY_KGPM3 * physics.DENSITY_AT_K / kelvin
     drag = 0.5 * density * stop.drag_area_m2 / stop.mass_kg * air * abs(air)
-    return _G * along * (stop.grade + stop.rolling_resistance) + drag
+    return float(_G * along * (stop.grade + stop.rolling_resistance) + drag)
 
 
 def _reading(rng: random.Random, entry: Any, truth: float, rates: dict[str, float], scenario: Scenario) -> float:

@@ -1,6 +1,7 @@
 """The exported graph: it is the fitted model, and what it adds (offsets, envelope, fail-safe) is right."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from brakeline_train import calibrate, envelope, export, graph, quantiles, reference, rows
 from brakeline_train.calibrate import Offsets
 from brakeline_train.ensemble import Ensemble
+from brakeline_train.quantiles import log_ratio
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from stepkit import contract as data_contract
@@ -122,6 +124,30 @@ def test_the_graph_applies_the_offset_of_the_bin(learned: tuple[rows.Rows, Contr
     number = calibrate.bins_of(inputs[contract.by_role("friction").name])
     assert ratio[number == 3] == pytest.approx(2.0, rel=1e-5)
     assert ratio[number != 3] == pytest.approx(1.0, rel=1e-5)
+
+
+def test_a_class_left_short_gets_an_offset_of_its_own(learned: tuple[rows.Rows, Contract]) -> None:
+    """Rows whose class is made to stop longer: only its bound grows, in the estimators' sum and in the graph alike."""
+    table, contract = learned
+    pair = quantiles.fit(table, contract, {**quantiles.DEFAULTS, "max_iter": 10}, 0)
+    kind = table.inputs[:, contract.names.index(contract.by_role("vehicle_class").name)]
+    slower = replace(table, distance_m=np.where(kind == 2, 3.0 * table.distance_m, table.distance_m))
+    offsets = calibrate.calibrate(pair, slower, contract)
+    assert len(offsets.by_class) == 5
+    assert min(offsets.by_class) >= 0.0
+    short = log_ratio(slower, contract) - pair.log_ratios(table.inputs)[1]
+    for k in range(3):
+        missed = short[kind == k] > offsets.of(table.inputs[kind == k], contract)
+        assert missed.mean() <= 0.0101
+    seen = envelope.seen_in(table.inputs)
+    inputs = {name: table.inputs[:, index] for index, name in enumerate(contract.names)}
+    plain = replace(offsets, by_class=(0.0,) * 5)
+    moved = replace(offsets, by_class=(0.0, 0.0, float(np.log(2.0)), 0.0, 0.0))
+    one, two = (export.run(graph.build(pair, each, seen, contract), inputs) for each in (plain, moved))
+    fit = one["out_of_range"] == 0
+    ratio = (two["stopping_distance_upper_m"] / one["stopping_distance_upper_m"])[fit]
+    assert ratio[kind[fit] == 2] == pytest.approx(2.0, rel=1e-4)
+    assert ratio[kind[fit] != 2] == pytest.approx(1.0, rel=1e-5)
 
 
 def test_unfit_inputs_get_the_worst_case_and_the_flag(

@@ -104,7 +104,9 @@ def test_the_best_go_on_and_always_the_defaults(count: int, chosen: list[int]) -
     scores = (0.9, 0.4, 0.1, 0.2, 0.4)
     table = Table(QUICK, 0, list(range(5)), [trial(index, score) for index, score in enumerate(scores)])
     assert [one.index for one in table.finalists(count)] == chosen
-    assert search.second_rung(search.settings_of(table.finalists(count))) == search.SECOND
+    finalists = search.settings_of(table.finalists(count))
+    assert search.second_rung(finalists, 2_000) == search.SECOND
+    assert [search.second_rung(finalists, rows).rows for rows in (600_000, 4_000_000)] == [200_000, 300_000]
 
 
 def test_drives_held_for_calibration_take_no_part(known: rows.Rows) -> None:

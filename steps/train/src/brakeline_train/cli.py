@@ -60,7 +60,7 @@ def refine_shard(
     table, contract = rows.read(dataset)
     earlier = gather(scored)
     settings = search.settings_of(earlier.finalists(finalists))
-    rung = search.second_rung(settings)
+    rung = search.second_rung(settings, table.drive.size)
     with journal.kept(results, dataset, rung=rung, settings=settings, seed=seed, shard=shard) as done:
         found = search.score(table, contract, rung, search.slice_of(settings, shard), seed, done)
     write(results, refined := Table(rung, seed, [index for index, _ in settings], found, earlier))

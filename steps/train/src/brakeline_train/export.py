@@ -72,10 +72,9 @@ def probe_rows(pair: QuantilePair, offsets: Offsets, held: Rows, contract: Contr
         if feature.low <= value <= feature.high:
             inputs[2 * at + 1, column] = value
     median, upper = pair.log_ratios(inputs)
-    friction = inputs[:, contract.names.index(contract.by_role("friction").name)]
     logs = {
         "stopping_distance_m": median,
-        "stopping_distance_upper_m": np.maximum(upper + offsets.of(friction), median),
+        "stopping_distance_upper_m": np.maximum(upper + offsets.of(inputs, contract), median),
     }
     ref = quantiles.reference_of(inputs, contract).astype(np.float64)
     worst = reference.worst_distance_m(inputs[:, contract.names.index(contract.by_role("speed").name)])

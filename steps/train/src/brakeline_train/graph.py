@@ -105,6 +105,8 @@ def _lookup(pair: QuantilePair, offsets: Offsets, seen: Sequence[Seen | None], c
     friction = contract.names.index(contract.by_role("friction").name)
     edges = [float(np.float32(edge)) for edge in offsets.edges]
     lookup.add_steps(friction, edges, offsets.by_bin, offsets.if_missing, _UPPER)
+    kind = contract.names.index(contract.by_role("vehicle_class").name)
+    lookup.add_steps(kind, offsets.class_edges.tolist(), offsets.by_class, max(offsets.by_class), _UPPER)
     envelope.add_range_violations(lookup, contract, _VIOLATIONS)
     envelope.add_impossible(lookup, contract, _VIOLATIONS)
     envelope.add_surprise(lookup, list(seen), _SURPRISE)

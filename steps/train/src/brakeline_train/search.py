@@ -24,6 +24,8 @@ from brakeline_train.trials import Rung, Trial
 # by about as much as those of one setting from division to division, so it takes several.
 FIRST = Rung("search", rows=20_000, divisions=1)
 SECOND = Rung("refine", rows=60_000, divisions=3)
+# What is best on few rows is too small for many: of a large dataset the second rung takes this share, up to a limit.
+_SHARE_OF_ROWS, _MOST_ROWS = 1 / 3, 300_000
 
 # A gate limits trees x depth to 12,000: the dearest corner here needs 8,400 on 150,000 rows.
 _SPACE = {
@@ -49,9 +51,11 @@ def settings_of(trials: Sequence[Trial]) -> list[Setting]:
     return [(trial.index, trial.parameters) for trial in trials]
 
 
-def second_rung(settings: Sequence[Setting]) -> Rung:
-    """How closely finalists are looked at. A lone one wins whatever its score, so a glance is enough."""
-    return SECOND if len(settings) > 1 else replace(FIRST, name=SECOND.name)
+def second_rung(settings: Sequence[Setting], rows: int) -> Rung:
+    """How closely finalists are looked at, of so many rows. A lone one wins whatever its score: a glance is enough."""
+    if len(settings) == 1:
+        return replace(FIRST, name=SECOND.name)
+    return replace(SECOND, rows=max(SECOND.rows, min(round(_SHARE_OF_ROWS * rows), _MOST_ROWS)))
 
 
 def slice_of(settings: Sequence[Setting], shard: str) -> list[Setting]:
