@@ -15,8 +15,19 @@ from tests.conftest import HOUSE
 
 PATIENCE_S = 400
 # Enough rows for a model that passes; a free port for the server.
-PASSING = {"BRAKELINE_ROWS": "120000", "BRAKELINE_HOLDOUT_ROWS": "40000", "BRAKELINE_TRIALS": "1"}
-REFUSED = {"BRAKELINE_ROWS": "1000", "BRAKELINE_HOLDOUT_ROWS": "1000", "BRAKELINE_TRIALS": "1"}
+# Sizes as the CLI derives them: two faulty rows for three of the holdout.
+PASSING = {
+    "BRAKELINE_ROWS": "120000",
+    "BRAKELINE_HOLDOUT_ROWS": "40000",
+    "BRAKELINE_FAULTY_ROWS": "26666",
+    "BRAKELINE_TRIALS": "1",
+}
+REFUSED = {
+    "BRAKELINE_ROWS": "1000",
+    "BRAKELINE_HOLDOUT_ROWS": "1000",
+    "BRAKELINE_FAULTY_ROWS": "666",
+    "BRAKELINE_TRIALS": "1",
+}
 FLAVOURS = {"1.29": ["docker-compose"], "v2": ["docker", "compose"]}
 
 
