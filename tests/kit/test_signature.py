@@ -4,7 +4,7 @@ from typing import Annotated
 
 import pytest
 import typer
-from stepkit.app import Result
+from stepkit.app import Result, StepApp
 from stepkit.signature import read_signature, share, whole_number
 
 
@@ -39,3 +39,35 @@ def test_a_share_is_described_as_a_number() -> None:
     described = read_signature(verb, "verb").parameters
     assert described["most"] == {"type": "NUMBER", "description": "The most", "default": 0.25}
     assert described["rows"]["type"] == "INTEGER"
+
+
+def test_a_step_answers_questions_before_its_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    """A question with a value and one without are options of the step itself; `--help` tells them; verbs still run."""
+    app = StepApp("toy", "1", "A toy.")
+
+    @app.question("--list-toys")
+    def toys(_: str) -> str:
+        """List the toys."""
+        return "bear, ball"
+
+    @app.question("--explain", about="TOY")
+    def explain(toy: str) -> str:
+        """Explain a toy."""
+        return f"what a {toy} is"
+
+    @app.step("play", of_the_world=True)
+    def play() -> Result:
+        """Play."""
+        return Result(facts={"played": True})
+
+    def said(*words: str) -> str:
+        app(list(words), standalone_mode=False)
+        return capsys.readouterr().out
+
+    assert said("--list-toys") == "bear, ball\n"
+    assert said("--explain", "bear") == "what a bear is\n"
+    assert '"played": true' in said("play")
+    told = said("--help")
+    assert "Explain a toy." in told
+    assert "TOY" in told
+    assert "--version" in told

@@ -1,6 +1,6 @@
 """The gates: each a figure, the most it may be, why, and who is hurt if it is wrong. One failed gate fails all."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from brakeline_validate.metrics import significant
@@ -35,6 +35,20 @@ class Judged:
         value = significant(self.value)
         writable: float | str = value if abs(value) < float("inf") else str(value)
         return {**asdict(self.gate), "value": writable, "passed": self.passed, "note": self.note}
+
+
+@dataclass
+class Figures:
+    """What was measured for some gates, and what to know of it, by the gate's name."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def add(self, gate: str, value: float, note: str = "") -> None:
+        """Keep what was found for a gate."""
+        self.values[gate] = value
+        if note:
+            self.notes[gate] = note
 
 
 PASSENGERS, FOLLOWERS, OPERATORS = "people in and before the car", "people in the car behind", "operators"
