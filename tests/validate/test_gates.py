@@ -4,13 +4,12 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from brakeline_validate import examine, gates, physical
+from brakeline_validate import examine, gates, sweeps
 from brakeline_validate.candidate import Candidate
 from brakeline_validate.examine import Findings, Holdout
 from brakeline_validate.gates import Gate, Judged
@@ -22,9 +21,7 @@ from tests.conftest import Chain, command
 
 @pytest.fixture(scope="module")
 def holdout(good: Chain) -> Holdout:
-    whole = Holdout.read(good.holdout)
-    truths = {name: values[:20_000] for name, values in whole.truths.items()}
-    return replace(whole, inputs=whole.inputs[:20_000], distance_m=whole.distance_m[:20_000], truths=truths)
+    return Holdout.read(good.holdout).first(20_000)
 
 
 # Gates that have no figure where neither floor nor faulty drives are given.
@@ -141,9 +138,8 @@ def test_a_figure_that_was_not_measured_fails_its_gate() -> None:
 
 def test_a_small_holdout_is_no_evidence(good: Chain, holdout: Holdout) -> None:
     """The honest model is refused on 19,999 rows: what was not shown is not passed."""
-    truths = {name: values[:19_999] for name, values in holdout.truths.items()}
-    small = replace(holdout, inputs=holdout.inputs[:19_999], distance_m=holdout.distance_m[:19_999], truths=truths)
-    assert failed(examine.examine(Candidate.load(good.model), None, small)) == NOT_SHOWN | {"rows lacking"}
+    small = examine.examine(Candidate.load(good.model), None, holdout.first(19_999))
+    assert failed(small) == NOT_SHOWN | {"rows lacking"}
 
 
 def test_no_gates_are_no_pass() -> None:
@@ -162,8 +158,12 @@ def test_a_worse_model_does_not_replace_the_champion(good: Chain, holdout: Holdo
 def test_a_dead_gate_would_show(good: Chain, holdout: Holdout) -> None:
     """The sweeps do find what they look for: with speed and friction swapped in meaning, both report steps."""
     model = Candidate.load(good.model)
-    flipped = physical._sweep(model, holdout.inputs, "speed", physical._SPEEDS_MPS[::-1].copy())
-    assert physical._share(flipped[:, 1:] < 0.99 * flipped[:, :-1]) > 0.9
+    rows = holdout.inputs[:200]
+    for role, low, high in (("speed", 5.0, 40.0), ("friction", 0.9, 0.2)):
+        backwards = np.tile(np.linspace(high, low, 8), (len(rows), 1))
+        found = sweeps._judge(role, backwards, sweeps.bounds(model, rows, role, backwards))
+        assert found.against > 0.5
+        assert found.deepest > 0.5
 
 
 def test_the_verdict_can_be_replayed_to_the_byte(good: Chain, tmp_path: Path) -> None:

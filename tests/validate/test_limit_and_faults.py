@@ -1,13 +1,14 @@
 """Beside the noise floor and under faults: the figures are right, and who cheats, lags or breaks is refused."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from brakeline_validate import examine, faults, limit
-from brakeline_validate.candidate import MEDIAN, UPPER, Candidate
+from brakeline_validate.candidate import FLAG, MEDIAN, UPPER, Candidate
 from brakeline_validate.examine import Holdout
 from brakeline_validate.limit import Floor
 from stepkit.errors import ContractViolation, UnreadableArtifact
@@ -89,8 +90,10 @@ def test_a_bound_that_forgets_a_fault_is_beyond_its_limit(good: Chain) -> None:
     """With bounds cut by 15 %, faults are beyond their limits; with the model's own none is."""
 
     class Cut(Candidate):
-        def ask(self, inputs: np.ndarray) -> Answers:
-            answers = super().ask(inputs)
+        def ask(
+            self, inputs: np.ndarray, names: Sequence[str] = (MEDIAN, UPPER, FLAG), at_once: int = 1_000
+        ) -> Answers:
+            answers = super().ask(inputs, names, at_once)
             return answers | {UPPER: 0.85 * answers[UPPER]}
 
     model = Candidate.load(good.model)

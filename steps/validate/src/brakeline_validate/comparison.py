@@ -31,6 +31,13 @@ class Comparison:
             return 0.0
         return max(self.model.relative_error / self.champion.relative_error - 1.0, 0.0)
 
+    @property
+    def wider(self) -> float:
+        """How much wider the model's bound is, as a share of the median, than the champion's; 0 as above."""
+        if self.model is None or self.champion is None:
+            return 0.0
+        return max(self.model.width / self.champion.width - 1.0, 0.0)
+
 
 def compare(
     champion: Candidate | None, contract: Contract, inputs: Inputs, distance_m: Vector, answers: dict[str, Vector]

@@ -6,7 +6,8 @@ import jinja2
 
 from brakeline_validate import __version__, plots, trials
 from brakeline_validate.candidate import Candidate
-from brakeline_validate.examine import LEAST_SLICE_ROWS, Findings, Holdout
+from brakeline_validate.coverage import LEAST_SLICE_ROWS
+from brakeline_validate.examine import Findings, Holdout
 from brakeline_validate.highway_code import BRAKING_M, MPS_PER_MPH, curve
 
 

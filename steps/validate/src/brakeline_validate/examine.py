@@ -11,27 +11,49 @@ from stepkit import artifacts, diary, tables
 from stepkit.contract import Contract
 from stepkit.verdict import MODEL_FILE, SCHEMA_VERSION
 
-from brakeline_validate import GATE_VERSION, comparison, cost, faults, gates, limit, metrics, physical, slices
-from brakeline_validate.candidate import MEDIAN, UPPER, Candidate
+from brakeline_validate import (
+    GATE_VERSION,
+    comparison,
+    cost,
+    coverage,
+    failsafe,
+    faults,
+    gates,
+    limit,
+    metrics,
+    outputs,
+    physical,
+    readings,
+    seeds,
+    slices,
+    sweeps,
+)
+from brakeline_validate.candidate import FLAG, MEDIAN, NOVELTY, UPPER, Candidate, Vector
 from brakeline_validate.faults import UnderFault
-from brakeline_validate.gates import Judged
+from brakeline_validate.gates import Figures, Judged
 from brakeline_validate.limit import Beside, Floor
 from brakeline_validate.metrics import Score
 
-# Rows come in drives of some ten alike: a share of 1 in 100 cannot be told from fewer rows than this.
-LEAST_SLICE_ROWS = 1_500
-LEAST_ROWS = 20_000
+# Gates of one reading each, by its role.
+_MONOTONE = {
+    "speed": "shrinks with speed",
+    "friction": "grows with friction",
+    "grade": "shrinks downhill",
+    "mass": "shrinks with load",
+}
+_SPREAD_ROWS = 10_000
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """Rows the model has never seen: inputs (N, F), distances [m] (N,), truths by name (N,)."""
+    """Rows the model has never seen: inputs (N, F), distances [m], truths by name, numbers of drives, each (N,)."""
 
     sha256: str
     contract: Contract
     inputs: NDArray[np.float32]
     distance_m: NDArray[np.float64]
     truths: dict[str, NDArray[np.str_]]
+    drive: NDArray[np.int64]
 
     @classmethod
     def read(cls, folder: Path) -> "Holdout":
@@ -40,7 +62,15 @@ class Holdout:
         inputs = np.ascontiguousarray(table.select(contract.names).to_numpy().astype(np.float32, copy=False))
         truths = {name: table[name].to_numpy().astype(str) for name in contract.truths if name in table.columns}
         distance = table[contract.target.name].to_numpy().astype(np.float64)
-        return cls(artifacts.sha256_of(folder), contract, inputs, distance, truths)
+        drive = table[contract.group].to_numpy()
+        return cls(artifacts.sha256_of(folder), contract, inputs, distance, truths, drive)
+
+    def first(self, rows: int) -> "Holdout":
+        """Its first rows alone."""
+        truths = {name: values[:rows] for name, values in self.truths.items()}
+        return Holdout(
+            self.sha256, self.contract, self.inputs[:rows], self.distance_m[:rows], truths, self.drive[:rows]
+        )
 
 
 @dataclass
@@ -54,6 +84,7 @@ class Findings:
     by_truth: dict[str, Score] = field(default_factory=dict)
     beside_limit: dict[str, Beside] = field(default_factory=dict)
     under_fault: dict[str, UnderFault] = field(default_factory=dict)
+    seed: int = 0
 
     @property
     def passed(self) -> bool:
@@ -75,39 +106,35 @@ def examine(
     if model.contract != holdout.contract:
         differences = sum(a != b for a, b in zip(model.contract.features, holdout.contract.features, strict=False))
         return Findings([Judged(gates.CONTRACT, float(max(differences, 1)), "the model's contract is another")])
+    seed = seeds.seed_of(model.sha256, holdout.sha256)
     with diary.progress("validate", 6) as advance:
-        answers = model.ask(holdout.inputs)
+        answers = model.ask(holdout.inputs, (MEDIAN, UPPER, FLAG, NOVELTY))
         overall = metrics.score(holdout.distance_m, answers)
         observable = metrics.by_slice(holdout.distance_m, answers, slices.observable(holdout.inputs, holdout.contract))
+        findings = Findings([], overall, None, observable, _by_truth(holdout, answers), seed=seed)
         advance()
-        values, notes = _accuracy(overall, observable)
-        values |= {
-            "parity": physical.parity(model),
-            "impossible answers": physical.impossible_share(answers),
-            "needless flags": physical.needless_flags(answers, holdout.truths.get("fault")),
-        }
+        figures = _shown(holdout, answers, findings)
+        figures.update(_artifact(model))
         advance()
-        values["shrinks with speed"] = physical.shrinks_with_speed(model, holdout.inputs)
-        values["grows with friction"] = physical.grows_with_friction(model, holdout.inputs)
+        figures.update(_along_readings(model, holdout, seed))
         advance()
-        values["fail-safe missed"] = physical.unsafe_answers(model, holdout.inputs, holdout.distance_m)
-        counted = cost.count(model.folder / MODEL_FILE)
-        values |= {"nodes": counted.nodes, "comparisons": counted.comparisons, "size": counted.size_bytes}
+        figures.update(_at_the_edges(model, holdout, seed))
         advance()
         beside = comparison.compare(champion, holdout.contract, holdout.inputs, holdout.distance_m, answers)
-        values["worse than champion"], notes["worse than champion"] = beside.worse, beside.note
+        findings.champion = beside.champion
+        figures.add("worse than champion", beside.worse, beside.note)
+        figures.add("wider than champion", beside.wider, beside.note)
         advance()
-        findings = Findings([], overall, beside.champion, observable, _by_truth(holdout, answers))
         if floor:
             known = Floor.read(floor, holdout.distance_m)
             findings.beside_limit = limit.beside(known, holdout.distance_m, answers, holdout.truths["surface"])
-            values |= _against_limit(findings.beside_limit["all"])
+            figures.values |= _against_limit(findings.beside_limit["all"])
         if faulty:
             findings.under_fault = faults.examine(model, faulty)
             beyond = faults.beyond(findings.under_fault)
-            values["faults beyond their limit"], notes["faults beyond their limit"] = len(beyond), ", ".join(beyond)
+            figures.add("faults beyond their limit", len(beyond), ", ".join(beyond))
         advance()
-    findings.judged = [Judged(gates.CONTRACT, 0.0), *gates.judge(values, notes)]
+    findings.judged = [Judged(gates.CONTRACT, 0.0), *gates.judge(figures.values, figures.notes)]
     return findings
 
 
@@ -120,6 +147,7 @@ def verdict(findings: Findings, model: Candidate, champion: Candidate | None, ho
         "model_sha256": model.sha256,
         "champion_sha256": champion.sha256 if champion else None,
         "holdout_sha256": holdout.sha256,
+        "seed": findings.seed,
         "contract_version": holdout.contract.version,
         "training": dict(model.training),
         "gates": [judged.facts() | {"name": judged.gate.name} for judged in findings.judged],
@@ -133,20 +161,63 @@ def verdict(findings: Findings, model: Candidate, champion: Candidate | None, ho
     }
 
 
-def _accuracy(overall: Score, observable: dict[str, Score]) -> tuple[dict[str, float], dict[str, str]]:
-    judged = {name: score for name, score in observable.items() if score.rows >= LEAST_SLICE_ROWS}
-    worst = max(judged, key=lambda name: judged[name].missed_share, default=None)
-    skipped = [name for name, score in observable.items() if score.rows < LEAST_SLICE_ROWS]
-    note = f"{worst}" + (f"; too few rows to judge: {', '.join(skipped)}" if skipped else "")
-    values = {
-        "rows lacking": float(max(LEAST_ROWS - overall.rows, 0)),
-        "bound missed": overall.missed_share,
-        "bound missed, worst slice": judged[worst].missed_share if worst else float("nan"),
-        "bound far missed": overall.far_missed_share,
-        "bound width": overall.width,
-        "relative error": overall.relative_error,
-    }
-    return values, {"bound missed, worst slice": note}
+def _shown(holdout: Holdout, answers: dict[str, Vector], findings: Findings) -> Figures:
+    """What the measured stops show of bound and median."""
+    assert findings.overall is not None
+    measured = (holdout.distance_m, answers, holdout.drive)
+    asked = (holdout.inputs, holdout.contract)
+    figures = coverage.overall(findings.overall, *measured)
+    figures.update(coverage.in_slices(findings.observable, slices.observable(*asked), *measured))
+    figures.update(coverage.in_pairs(slices.pairs(*asked), *measured))
+    figures.add("impossible answers", physical.impossible_share(answers))
+    figures.add("needless flags", failsafe.needless_flags(answers, holdout.truths.get("fault")))
+    figures.add("needless novelty", readings.needless_novelty(answers))
+    return figures
+
+
+def _artifact(model: Candidate) -> Figures:
+    """What the artifact itself shows, before anything is asked that was not foreseen."""
+    figures, counted = Figures(), cost.count(model.folder / MODEL_FILE)
+    figures.add("operators", len(counted.strangers), ", ".join(counted.strangers))
+    figures.add("outputs lacking", *outputs.lacking(model))
+    figures.add("parity", physical.parity(model))
+    figures.add("nodes", counted.nodes)
+    figures.add("comparisons", counted.comparisons)
+    figures.add("size", counted.size_bytes)
+    figures.add("artifact size", counted.artifact_bytes)
+    return figures
+
+
+def _along_readings(model: Candidate, holdout: Holdout, seed: int) -> Figures:
+    """How the bound goes with the readings that physics orders."""
+    figures, found = Figures(), []
+    for role, gate in _MONOTONE.items():
+        found.append(sweeps.sweep(model, holdout.inputs, role, seeds.generator(seed, f"sweep {role}")))
+        figures.add(gate, found[-1].against)
+    deepest = max(found, key=lambda swept: math.inf if math.isnan(swept.deepest) else swept.deepest)
+    figures.add("deepest fall", deepest.deepest, deepest.where)
+    deaf = [swept for swept in found if swept.is_deaf]
+    figures.add("deaf readings", len(deaf), ", ".join(f"{swept.role}: {swept.response:.3g}" for swept in deaf))
+    rows = sweeps.spread(holdout.contract, holdout.inputs, seeds.generator(seed, "spread"), _SPREAD_ROWS)
+    figures.add("beats physics", physical.beats_physics(model, rows))
+    return figures
+
+
+def _at_the_edges(model: Candidate, holdout: Holdout, seed: int) -> Figures:
+    """What the model makes of readings that are broken, inconsistent, missing or new, and of odd company."""
+    figures, inputs, distance = Figures(), holdout.inputs, holdout.distance_m
+    rng = {name: seeds.generator(seed, name) for name in ("unfit", "inconsistent", "missing", "novel", "outputs")}
+    figures.add("fail-safe missed", failsafe.unsafe_answers(model, inputs, distance, rng["unfit"]))
+    believed = failsafe.inconsistent_believed(model, inputs, distance, rng["inconsistent"])
+    figures.add("inconsistent readings believed", *believed)
+    unanswered, shorter, without = readings.missing(model, inputs, rng["missing"])
+    figures.add("missing readings unanswered", unanswered)
+    figures.add("missing readings shorten", shorter, without)
+    figures.add("novelty missed", *readings.novelty_missed(model, inputs, rng["novel"]))
+    figures.add("unsteady answers", *outputs.unsteady(model, inputs, rng["outputs"]))
+    figures.add("deceleration off", outputs.deceleration_off(model, inputs, rng["outputs"]))
+    figures.add("required deceleration off", outputs.required_off(model, inputs, rng["outputs"]))
+    return figures
 
 
 def _against_limit(overall: Beside) -> dict[str, float]:

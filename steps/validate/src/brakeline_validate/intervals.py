@@ -7,8 +7,8 @@ between whole drives, over that of as many independent rows,
     D = sum_g (m_g - p n_g)² / (n p (1 - p)),     m_g of the n_g rows of drive g missed, p = sum m_g / n
 
 between 1 (every row for itself) and sum n_g² / n (all rows of a drive alike). Wilson's interval with n / D rows
-follows. Unlike p ± 2 s it holds for rare events. Where none was seen D cannot be told, and is taken as large as it can
-be.
+follows; unlike p ± 2 s it holds for rare events. Where none was seen D cannot be told, and is taken as large as it
+can be.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def share(hits: NDArray[np.bool_], drive: NDArray[np.int64], z: float = USUAL_Z)
     return Share(n, p, low, high)
 
 
-def wilson(p: float, n: float, z: float = USUAL_Z) -> tuple[float, float]:
+def wilson(p: float, n: float, z: float) -> tuple[float, float]:
     """Wilson (1927): the shares that p of n rows is at most z standard deviations from."""
     middle = (p + z * z / (2.0 * n)) / (1.0 + z * z / n)
     half = z / (1.0 + z * z / n) * float(np.sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n)))

@@ -58,3 +58,12 @@ def observable(inputs: NDArray[np.float32], contract: Contract) -> Iterator[tupl
     """Every observable slice with its rows."""
     for entry in OBSERVABLE:
         yield entry.name, entry.rows(inputs, contract)
+
+
+def pairs(inputs: NDArray[np.float32], contract: Contract) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Every two observable slices of different readings, with the rows in both: where a single slice may hide them."""
+    found = [(entry, entry.rows(inputs, contract)) for entry in OBSERVABLE]
+    for at, (one, of_one) in enumerate(found):
+        for other, of_other in found[at + 1 :]:
+            if other.role != one.role:
+                yield f"{one.name}, {other.name}", of_one & of_other
