@@ -27,13 +27,14 @@ def validate(
     """Examine the model and give a verdict. A failed verdict is a result, not an error: the exit status is 0."""
     from stepkit import artifacts
 
+    from brakeline_validate import attempts, examine, timing
     from brakeline_validate import dossier as page
-    from brakeline_validate import examine, timing
     from brakeline_validate.candidate import Candidate, load_champion
 
     candidate, rival = Candidate.load(model), load_champion(champion)
     rows = examine.Holdout.read(holdout)
     findings = examine.examine(candidate, rival, rows, floor, faulty)
+    findings.attempts = attempts.read(champion, candidate)
     artifacts.write_json(verdict, examine.verdict(findings, candidate, rival, rows))
     page.write(dossier, findings, candidate, rows)
     artifacts.write_json(metrics, figures := examine.headline(findings))

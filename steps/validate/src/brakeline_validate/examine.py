@@ -12,6 +12,7 @@ from stepkit.contract import Contract
 from stepkit.verdict import MODEL_FILE, SCHEMA_VERSION
 
 from brakeline_validate import GATE_VERSION, comparison, cost, faults, gates, limit, metrics, physical, slices
+from brakeline_validate.attempts import Attempts
 from brakeline_validate.candidate import MEDIAN, UPPER, Candidate
 from brakeline_validate.faults import UnderFault
 from brakeline_validate.gates import Judged
@@ -54,6 +55,7 @@ class Findings:
     by_truth: dict[str, Score] = field(default_factory=dict)
     beside_limit: dict[str, Beside] = field(default_factory=dict)
     under_fault: dict[str, UnderFault] = field(default_factory=dict)
+    attempts: Attempts | None = None
 
     @property
     def passed(self) -> bool:
@@ -112,7 +114,7 @@ def examine(
 
 
 def verdict(findings: Findings, model: Candidate, champion: Candidate | None, holdout: Holdout) -> dict[str, Any]:
-    """The verdict as JSON: the same model, champion, holdout and gate version give the same bytes."""
+    """The verdict as JSON: the same model, champion, attempts, holdout and gate version give the same bytes."""
     return {
         "schema_version": SCHEMA_VERSION,
         "gate_version": GATE_VERSION,
@@ -122,6 +124,7 @@ def verdict(findings: Findings, model: Candidate, champion: Candidate | None, ho
         "holdout_sha256": holdout.sha256,
         "contract_version": holdout.contract.version,
         "training": dict(model.training),
+        "attempts": findings.attempts.facts() if findings.attempts else None,
         "gates": [judged.facts() | {"name": judged.gate.name} for judged in findings.judged],
         "overall": findings.overall.facts() if findings.overall else None,
         "observable": {name: _writable(score) for name, score in findings.observable.items()},
