@@ -58,6 +58,13 @@ VERBS = (
         "holdout",
     ),
     Verb("register", "champion", {}, ("live",), ("--registry", "sqlite:///{out}/registry.sqlite")),
+    Verb(
+        "register",
+        "record",
+        {"verdict": "verdict"},
+        ("recorded",),
+        ("--registry", "sqlite:///{out}/registry.sqlite"),
+    ),
 )
 # Verbs that demand a passed verdict, and so a model that earned one.
 GUARDED = (
