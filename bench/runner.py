@@ -73,6 +73,7 @@ def _by_hand(at: Path) -> float:
         "register champion --live live --registry sqlite:///registry.sqlite",
         "validate validate --model model --holdout holdout --faulty faulty --floor floor --champion live"
         " --verdict verdict --dossier dossier --metrics metrics --measurements measurements",
+        "register record --verdict verdict --recorded recorded --registry sqlite:///registry.sqlite",
     ):
         step, *rest = line.split()
         subprocess.run([BIN / f"brakeline-{step}", *rest], cwd=at, capture_output=True, check=True)

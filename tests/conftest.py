@@ -82,8 +82,8 @@ class Chain:
         return self.folder / name
 
 
-def make_chain(folder: Path, rows: int, holdout_rows: int, seed: int = 0) -> None:
-    """Run every step but deploy, whatever the verdict."""
+def make_chain(folder: Path, rows: int, holdout_rows: int, seed: int = 0, runs: int = 240) -> None:
+    """Run every step but deploy, whatever the verdict; `runs` is for each scenario of the closed loop."""
     at = Chain(folder)
     (folder / "recorded.csv").write_text(RECORDED)
     sizes = ("--rows", str(rows), "--holdout-rows", str(holdout_rows), "--faulty-rows", str(holdout_rows),
@@ -100,7 +100,7 @@ def make_chain(folder: Path, rows: int, holdout_rows: int, seed: int = 0) -> Non
         ("brakeline-validate", "validate", "--model", at.model, "--holdout", at.holdout, "--faulty", at.faulty,
          "--floor", at.floor, "--champion", at.champion,
          "--verdict", at.verdict, "--dossier", at.dossier, "--metrics", at.metrics,
-         "--measurements", at.measurements, "--passed", at.passed),
+         "--measurements", at.measurements, "--passed", at.passed, "--runs", str(runs)),
     ]  # fmt: skip
     for step in steps:
         done = command(*step)
@@ -110,7 +110,7 @@ def make_chain(folder: Path, rows: int, holdout_rows: int, seed: int = 0) -> Non
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """A chain of 2,000 rows: quick to read, too small for a model that passes."""
-    return _shared(tmp_path_factory, "tiny", 2_000, 2_000)
+    return _shared(tmp_path_factory, "tiny", 2_000, 2_000, runs=4)
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +121,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     return chain
 
 
-def _shared(factory: pytest.TempPathFactory, name: str, rows: int, holdout_rows: int) -> Chain:
+def _shared(factory: pytest.TempPathFactory, name: str, rows: int, holdout_rows: int, runs: int = 240) -> Chain:
     """Make a chain once for all processes of this test run."""
     root = factory.getbasetemp()
     root = root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
@@ -129,7 +129,7 @@ def _shared(factory: pytest.TempPathFactory, name: str, rows: int, holdout_rows:
         folder, done = root / f"chain-{name}", root / f"chain-{name}.done"
         if not done.exists():
             folder.mkdir()
-            make_chain(folder, rows, holdout_rows)
+            make_chain(folder, rows, holdout_rows, runs=runs)
             done.touch()
     return Chain(folder)
 

@@ -64,8 +64,8 @@ def test_every_verb_of_the_pipeline_is_in_the_chain() -> None:
         assert given <= known, name
         seen.append(f"{program} {verb}")
     pipeline = ["synthesize generate", "synthesize assemble", "synthesize floor", "train search", "train rank",
-                "train refine", "train fit", "register champion", "validate validate", "register add", "deploy apply",
-                "register promote"]  # fmt: skip
+                "train refine", "train fit", "register champion", "validate validate", "register record",
+                "register add", "deploy apply", "register promote"]  # fmt: skip
     assert seen == [f"brakeline-{verb}" for verb in pipeline]
 
 
@@ -75,7 +75,8 @@ def test_register_and_deploy_wait_for_a_verdict() -> None:
              for name, service in SERVICES.items()}  # fmt: skip
     assert after["fit"] == ["refine"]
     assert after["validate"] == ["fit", "floor", "champion"]
-    assert after["register"] == ["validate"]
+    assert after["record"] == ["validate"]
+    assert after["register"] == ["record"]
     assert after["deploy"] == ["register"]
     assert after["promote"] == ["deploy"]
 

@@ -55,15 +55,17 @@ def test_a_second_up_does_only_what_changed(up: Project) -> None:
     for service in WORKING:
         assert [result["status"] for result in up.results(service)] == ["done", "unchanged"], service
     assert up.results("register")[-1]["version"] == "1"
+    assert [result["attempts"]["models"] for result in up.results("record")] == [1, 1]
     done = up.call("up", "-d")
     assert done.code == 0, done.out
     assert [result["status"] for result in up.results("validate")] == ["done", "done", "unchanged"]
 
 
 def test_a_refused_model_stops_the_chain_at_register(fresh: Project) -> None:
-    """Register ends with 65 and its reasons, `up` fails, deploy never starts, the server has no model."""
+    """The attempt is counted, register ends with 65 and its reasons, `up` fails, deploy never starts, none serves."""
     done = fresh.call("up", "-d")
     assert done.code != 0
+    assert fresh.results("record")[-1]["attempts"] == {"models": 1, "refused": 1, "number": 1}
     register = fresh.container("register")
     assert register.attrs["State"]["ExitCode"] == 65
     assert "did not pass its gates" in register.logs().decode()

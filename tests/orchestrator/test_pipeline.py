@@ -109,7 +109,7 @@ def test_the_pipelines_defaults_are_the_steps(spec: dict[str, Any]) -> None:
 
 
 def test_what_touches_the_world_is_never_cached(spec: dict[str, Any]) -> None:
-    """champion, register, deploy and promote run each time; the rest may be skipped when nothing changed."""
+    """champion, record, register, deploy and promote run each time; the rest may be skipped when nothing changed."""
     cached = {}
 
     def walk(dag: dict[str, Any]) -> None:
@@ -123,6 +123,17 @@ def test_what_touches_the_world_is_never_cached(spec: dict[str, Any]) -> None:
             walk(component["dag"])
     for name, needs in platform.TABLE.items():
         assert cached[name] == needs.cached, name
+
+
+def test_an_attempt_is_counted_before_anything_is_released(spec: dict[str, Any]) -> None:
+    """record hangs on the verdict alone, outside every condition, and what registers waits for it."""
+    tasks = spec["root"]["dag"]["tasks"]
+    assert tasks["record"]["dependentTasks"] == ["validate"]
+    assert "triggerPolicy" not in tasks["record"]
+    assert "record" in tasks["release"]["dependentTasks"]
+    behind = spec["components"][tasks["release"]["componentRef"]["name"]]["dag"]["tasks"]
+    assert [task["triggerPolicy"]["condition"] for task in behind.values()]
+    assert "comp-register" not in {task["componentRef"]["name"] for task in tasks.values()}
 
 
 def test_a_changed_source_is_another_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,17 +45,23 @@ def test_a_passing_model_is_released_and_answers(tmp_path: Path) -> None:
         "fit",
         "validate",
     }
+    order = [task["name"] for task in record["tasks"]]
+    assert order.index("validate") < order.index("record") < order.index("register")
     code, again = demo(tmp_path, *PASSING, *RECORDED)
     assert code == 0, again
     assert again["model_version"] == "1"
     assert again["sha256"]["model"] == told["sha256"]["model"]
     ran = [task["name"] for task in json.loads((Path(again["folder"]) / "run.json").read_text())["tasks"]
            if not task["cached"]]  # fmt: skip
-    assert sorted(ran) == ["champion", "deploy", "importer", "promote", "register", "validate"]
+    assert sorted(ran) == ["champion", "deploy", "importer", "promote", "record", "register", "validate"]
+    listed = command("brakeline-register", "list", "--registry", f"sqlite:///{tmp_path}/registry.sqlite").result
+    (version,) = listed["versions"]
+    assert version["facts"]["attempts"] == {"models": 1, "refused": 0, "number": 1}
+    assert [(known["models"], known["refused"]) for known in listed["datasets"]] == [(1, 0)]
 
 
-def test_a_refused_model_stops_before_the_registry(tmp_path: Path) -> None:
-    """The gate fails: 65, nothing registered, nothing deployed, and the dossier is there to say why."""
+def test_a_refused_model_is_counted_and_not_registered(tmp_path: Path) -> None:
+    """The gate fails: 65, the attempt is on record, nothing is deployed, and the dossier is there to say why."""
     code, told = demo(tmp_path, *REFUSED)
     assert code == 65
     assert (told["status"], told["passed"], told["model_version"]) == ("refused", False, None)
@@ -64,6 +70,8 @@ def test_a_refused_model_stops_before_the_registry(tmp_path: Path) -> None:
     assert not list((tmp_path / "models").rglob("*.onnx"))
     listed = command("brakeline-register", "list", "--registry", f"sqlite:///{tmp_path}/registry.sqlite")
     assert listed.result["versions"] == []
+    assert [(known["models"], known["refused"]) for known in listed.result["datasets"]] == [(1, 1)]
+    assert "the first model judged on its dataset" in Path(told["dossier"]).read_text()
 
 
 def test_a_failing_step_fails_the_command_with_its_message(tmp_path: Path) -> None:

@@ -54,10 +54,17 @@ VERBS = (
         "validate",
         {"model": "model", "holdout": "holdout", "faulty": "faulty", "floor": "floor", "champion": "champion"},
         ("verdict", "dossier", "metrics", "measurements"),
-        ("--passed", "{out}/passed"),
+        ("--passed", "{out}/passed", "--runs", "4"),
         "holdout",
     ),
     Verb("register", "champion", {}, ("live",), ("--registry", "sqlite:///{out}/registry.sqlite")),
+    Verb(
+        "register",
+        "record",
+        {"verdict": "verdict"},
+        ("recorded",),
+        ("--registry", "sqlite:///{out}/registry.sqlite"),
+    ),
 )
 # Verbs that demand a passed verdict, and so a model that earned one.
 GUARDED = (

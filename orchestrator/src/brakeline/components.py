@@ -75,7 +75,7 @@ def fit(dataset: Input[Dataset], results: Input[list[Artifact]], model: Output[M
 
 @container_component
 def champion(live: Output[Model], registry: str, name: str):
-    """The live model, or a note that there is none."""
+    """The live model, or a note that there is none; and what was tried so far."""
     return container("register", "champion", "--live", live.path, "--registry", registry, "--name", name)
 
 
@@ -97,6 +97,15 @@ def validate(
         "validate", "validate", "--model", model.path, "--holdout", holdout.path, "--faulty", faulty.path,
         "--floor", floor.path, "--champion", champion.path, "--verdict", verdict.path, "--dossier", dossier.path,
         "--metrics", metrics.path, "--measurements", measurements.path, "--passed", passed,
+    )  # fmt: skip
+
+
+@container_component
+def record(verdict: Input[Artifact], recorded: Output[Artifact], registry: str, name: str):
+    """The attempt in the registry's count, passed or refused."""
+    return container(
+        "register", "record", "--verdict", verdict.path, "--recorded", recorded.path, "--registry", registry,
+        "--name", name,
     )  # fmt: skip
 
 

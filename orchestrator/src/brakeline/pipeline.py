@@ -85,6 +85,7 @@ def brakeline(
         floor=floor.outputs["floor"],
         champion=champion.outputs["live"],
     )
+    record = step.record(verdict=validate.outputs["verdict"], registry=registry, name=name)
     release(
         model=fit.outputs["model"],
         verdict=validate.outputs["verdict"],
@@ -94,7 +95,7 @@ def brakeline(
         name=name,
         model_store=model_store,
         server=server,
-    )
+    ).after(record)
     settle(
         synthesize=synthesize,
         assemble=assemble,
@@ -105,4 +106,5 @@ def brakeline(
         fit=fit,
         champion=champion,
         validate=validate,
+        record=record,
     )

@@ -29,6 +29,7 @@ TABLE: dict[str, Needs] = {
     "fit": Needs(),
     "validate": Needs(),
     "champion": _REGISTRY,
+    "record": _REGISTRY,
     "register": _REGISTRY,
     "deploy": _STORE,
     "promote": _REGISTRY,

@@ -136,7 +136,7 @@ def _outcome(kept: RunRecord) -> tuple[str, str]:
     passed = validate.parameters.get("passed") if validate else None
     if passed is False:
         return record.REFUSED, f"the model did not pass its gates: see {_dossier(kept)}"
-    wanted = ["register", *(["deploy", "promote"] if kept.parameters["auto_deploy"] else [])]
+    wanted = ["record", "register", *(["deploy", "promote"] if kept.parameters["auto_deploy"] else [])]
     missing = [name for name in wanted if kept.task(name) is None]
     if passed is not True or missing:
         return record.FAILED, f"the pipeline ended without {', '.join(missing) or 'a verdict'}"

@@ -79,8 +79,7 @@ class StepApp(typer.Typer):
             for option, (about, answer) in self._questions.items():
                 value = asked[_identifier(option)]
                 if value:
-                    print(answer(value if about else ""))
-                    raise typer.Exit
+                    _answer(answer, value if about else "")
             self._top(context, version, describe)
 
         known = inspect.signature(self._top).parameters
@@ -113,6 +112,16 @@ class StepApp(typer.Typer):
         if context.invoked_subcommand is None:
             print(context.get_help())
             raise typer.Exit(2)
+
+
+def _answer(answer: Callable[[str], str], value: str) -> None:
+    """Print the answer to a question and end."""
+    try:
+        print(answer(value))
+    except StepError as error:
+        diary.error(type(error).__name__, message=str(error), exit_code=error.exit_code, **error.facts)
+        raise typer.Exit(error.exit_code) from error
+    raise typer.Exit
 
 
 def _identifier(option: str) -> str:

@@ -1,5 +1,6 @@
 """The gate's verdict as register and deploy read it: nothing goes on without one that passed this very model."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,36 @@ def model_sha256(model: Path) -> str:
     return artifacts.sha256_of(graph)
 
 
+def read(verdict: Path) -> dict[str, Any]:
+    """Read a verdict of the known schema, passed or refused. Raises UnreadableArtifact."""
+    content, expected = artifacts.read_json(verdict), f"verdict of schema version {SCHEMA_VERSION}"
+    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+        found = content.get("schema_version") if isinstance(content, dict) else type(content).__name__
+        raise UnreadableArtifact(verdict, expected, f"found {found}")
+    gates = content.get("gates", [])
+    if not isinstance(gates, list) or not all(isinstance(gate, dict) for gate in gates):
+        raise UnreadableArtifact(verdict, expected, "its gates are no list of gates")
+    return content
+
+
+def failed_gates(content: Mapping[str, Any]) -> list[str]:
+    """Names of the gates that did not pass, in the verdict's order. Anything but the literal `true` did not."""
+    return [str(gate.get("name", "?")) for gate in content.get("gates", []) if gate.get("passed") is not True]
+
+
+def has_passed(content: Mapping[str, Any]) -> bool:
+    """Whether a verdict says so by the literal `true`, has gates, and every one of them passed."""
+    return content.get("passed") is True and bool(content.get("gates")) and not failed_gates(content)
+
+
 def require_passed(verdict: Path, model: Path) -> dict[str, Any]:
     """Read a verdict and return it if it passed exactly this model; raise Refused otherwise.
 
     Anything but the literal `true` of a known schema counts as not passed.
     """
-    content = artifacts.read_json(verdict)
-    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
-        found = content.get("schema_version") if isinstance(content, dict) else type(content).__name__
-        raise UnreadableArtifact(verdict, f"verdict of schema version {SCHEMA_VERSION}", f"found {found}")
-    failed = [gate.get("name", "?") for gate in content.get("gates", []) if gate.get("passed") is not True]
-    if content.get("passed") is not True or failed or not content.get("gates"):
+    content = read(verdict)
+    if not has_passed(content):
+        failed = failed_gates(content)
         raise Refused(f"{verdict}: the model did not pass its gates: {', '.join(failed) or 'no gate'}", failed=failed)
     found = model_sha256(model)
     if content.get("model_sha256") != found:

@@ -1,17 +1,19 @@
-"""The champion: the live version's graph, fetched and checked, or a note that there is none."""
+"""The champion: the live version's graph, fetched and checked, or a note of none; and what was tried so far."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from stepkit import artifacts
 from stepkit.errors import ArtifactAltered
 from stepkit.verdict import MODEL_FILE, model_sha256
 
+from brakeline_register.attempts import Attempt, in_order
 from brakeline_register.registry import Version
 
 
-def fetch(live: Version | None, folder: Path) -> None:
-    """Write the champion into `folder`. Raises ArtifactAltered, UnreadableArtifact."""
+def fetch(live: Version | None, attempts: Iterable[Attempt], folder: Path) -> None:
+    """Write the champion into `folder`, and all attempts so far. Raises ArtifactAltered, UnreadableArtifact."""
     folder.mkdir(parents=True)
     if live is not None:
         kept = Path(live.uri)
@@ -20,4 +22,5 @@ def fetch(live: Version | None, folder: Path) -> None:
             raise ArtifactAltered(kept / MODEL_FILE, found, live.sha256)
         shutil.copyfile(kept / MODEL_FILE, folder / MODEL_FILE)
     known = {"version": live.version, "sha256": live.sha256} if live else {"version": None, "sha256": None}
-    artifacts.write_json(folder / "champion.json", known)
+    tried = [attempt.describe() for attempt in in_order(attempts)]
+    artifacts.write_json(folder / "champion.json", {**known, "attempts": tried})

@@ -1,11 +1,14 @@
 """What a registry of model versions does, whichever service keeps it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
 from stepkit.errors import StepError, UsageError
+
+from brakeline_register.attempts import Attempt
 
 
 class State(StrEnum):
@@ -44,7 +47,7 @@ class NoSuchVersion(StepError):
 
 
 class Registry(Protocol):
-    """A registry of model versions. Adding the same content again changes nothing."""
+    """A registry of model versions, and of all attempts. Adding the same content again changes nothing."""
 
     def add(self, model: str, folder: Path, sha256: str, contract_version: int, facts: dict[str, Any]) -> Version:
         """Add a model artifact by the sha256 of its graph, or return the version that has this content."""
@@ -64,6 +67,14 @@ class Registry(Protocol):
 
     def set_state(self, model: str, version: str, state: State, by: str) -> Version:
         """Change a version's state, on record with who did it; a new live version retires the old one."""
+        ...
+
+    def record(self, model: str, attempt: Attempt) -> None:
+        """Count an attempt with its time; of the same model, holdout and gate version the first one stands."""
+        ...
+
+    def attempts(self, model: str) -> Sequence[Attempt]:
+        """All attempts, passed and refused, in the order in which they were first recorded."""
         ...
 
 

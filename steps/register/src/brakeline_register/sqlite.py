@@ -3,7 +3,7 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,20 +12,16 @@ from typing import Any
 from stepkit import artifacts
 from stepkit.errors import TryAgain, UnreadableArtifact
 
+from brakeline_register import schema
+from brakeline_register.attempts import Attempt
 from brakeline_register.registry import NoSuchVersion, State, Version
 
-SCHEMA_VERSION = 1
 _SECONDS_TO_WAIT = 30.0
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS versions (
-    model TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, uri TEXT NOT NULL, state TEXT NOT NULL,
-    contract_version INTEGER NOT NULL, created_at TEXT NOT NULL, facts TEXT NOT NULL,
-    PRIMARY KEY (model, version), UNIQUE (model, sha256));
-CREATE UNIQUE INDEX IF NOT EXISTS one_live ON versions (model) WHERE state = 'live';
-CREATE TABLE IF NOT EXISTS changes (
-    model TEXT NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL, by TEXT NOT NULL, at TEXT NOT NULL);
-"""
 _SELECT = "SELECT model, version, sha256, uri, state, contract_version, created_at, facts FROM versions WHERE model = ?"
+_ATTEMPTS = """
+SELECT dataset_sha256, holdout_sha256, model_sha256, gate_version, passed, failed, recorded_at
+FROM attempts WHERE model = ? ORDER BY number
+"""
 
 
 class SqliteRegistry:
@@ -83,6 +79,17 @@ class SqliteRegistry:
             db.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", (model, int(version), state, by, _now()))
             return self._find(db, model, version)
 
+    def record(self, model: str, attempt: Attempt) -> None:
+        """See `Registry.record`."""
+        with self._transaction() as db:
+            about = (attempt.dataset_sha256, attempt.holdout_sha256, attempt.model_sha256, attempt.gate_version)
+            db.execute(schema.ADD_ATTEMPT, (model, *about, attempt.passed, json.dumps(attempt.failed), _now()))
+
+    def attempts(self, model: str) -> Sequence[Attempt]:
+        """See `Registry.attempts`."""
+        with self._transaction() as db:
+            return [_attempt(row) for row in db.execute(_ATTEMPTS, (model,))]
+
     def _keep(self, folder: Path, sha256: str) -> Path:
         kept = self._models / sha256
         if not kept.is_dir():
@@ -105,7 +112,8 @@ class SqliteRegistry:
         try:
             db.execute("PRAGMA synchronous = FULL")
             db.execute("BEGIN IMMEDIATE")
-            self._prepare(db)
+            if (found := schema.prepare(db)) != schema.VERSION:
+                raise UnreadableArtifact(self._file, f"registry of schema version {schema.VERSION}", f"version {found}")
             yield db
             db.execute("COMMIT")
         except sqlite3.OperationalError as error:
@@ -116,20 +124,15 @@ class SqliteRegistry:
             # Closing rolls back what was not committed.
             db.close()
 
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        (found,) = db.execute("PRAGMA user_version").fetchone()
-        if found == SCHEMA_VERSION:
-            return
-        if found != 0:
-            raise UnreadableArtifact(self._file, f"registry of schema version {SCHEMA_VERSION}", f"version {found}")
-        for statement in filter(str.strip, _SCHEMA.split(";")):
-            db.execute(statement)
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
 
 def _version(row: tuple[Any, ...]) -> Version:
     model, version, sha256, uri, state, contract_version, created_at, facts = row
     return Version(model, str(version), sha256, uri, State(state), contract_version, created_at, json.loads(facts))
+
+
+def _attempt(row: tuple[Any, ...]) -> Attempt:
+    dataset, holdout, model, gate, passed, failed, recorded_at = row
+    return Attempt(dataset, holdout, model, gate, bool(passed), tuple(json.loads(failed)), recorded_at)
 
 
 def _now() -> str:

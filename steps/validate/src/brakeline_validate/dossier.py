@@ -6,13 +6,15 @@ import jinja2
 
 from brakeline_validate import __version__, plots, trials
 from brakeline_validate.candidate import Candidate
+from brakeline_validate.case import Case
 from brakeline_validate.coverage import LEAST_SLICE_ROWS
-from brakeline_validate.examine import Findings, Holdout
+from brakeline_validate.examine import Findings
 from brakeline_validate.highway_code import BRAKING_M, MPS_PER_MPH, curve
 
 
-def write(page: Path, findings: Findings, model: Candidate, holdout: Holdout) -> None:
+def write(page: Path, findings: Findings, case: Case) -> None:
     """Write the page; the same findings give the same bytes."""
+    model, holdout = case.model, case.holdout
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("brakeline_validate", "."),
         autoescape=True,
@@ -26,6 +28,7 @@ def write(page: Path, findings: Findings, model: Candidate, holdout: Holdout) ->
         findings=findings,
         model=model,
         holdout=holdout,
+        attempts=case.attempts,
         rows=holdout.distance_m.size,
         least_rows=LEAST_SLICE_ROWS,
         version=__version__,

@@ -1,18 +1,17 @@
 """Examine a model on a holdout: every figure that the gates judge and the dossier shows."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from stepkit import artifacts, diary, tables
 from stepkit.contract import Contract
-from stepkit.verdict import MODEL_FILE, SCHEMA_VERSION
+from stepkit.verdict import MODEL_FILE
 
 from brakeline_validate import (
-    GATE_VERSION,
     comparison,
     cost,
     coverage,
@@ -32,6 +31,9 @@ from brakeline_validate.candidate import FLAG, MEDIAN, NOVELTY, UPPER, Candidate
 from brakeline_validate.faults import UnderFault
 from brakeline_validate.gates import Figures, Judged
 from brakeline_validate.limit import Beside, Floor
+from brakeline_validate.loop import closed_loop, drive
+from brakeline_validate.loop.closed_loop import Driven
+from brakeline_validate.loop.scenario import Scenario
 from brakeline_validate.metrics import Score
 
 # Gates of one reading each, by its role.
@@ -84,6 +86,8 @@ class Findings:
     by_truth: dict[str, Score] = field(default_factory=dict)
     beside_limit: dict[str, Beside] = field(default_factory=dict)
     under_fault: dict[str, UnderFault] = field(default_factory=dict)
+    driven: Driven | None = None
+    champion_driven: Driven | None = None
     seed: int = 0
 
     @property
@@ -98,16 +102,18 @@ def examine(
     holdout: Holdout,
     floor: Path | None = None,
     faulty: Path | None = None,
+    scenarios: Sequence[Scenario] = (),
 ) -> Findings:
     """Measure everything and judge it. A model for another contract fails without being asked.
 
-    Without the folders of `floor` and `faulty` their gates have no figure, and fail.
+    Without the folders of `floor` and `faulty`, or without `scenarios`, their gates have no figure, and fail.
     """
     if model.contract != holdout.contract:
         differences = sum(a != b for a, b in zip(model.contract.features, holdout.contract.features, strict=False))
         return Findings([Judged(gates.CONTRACT, float(max(differences, 1)), "the model's contract is another")])
     seed = seeds.seed_of(model.sha256, holdout.sha256)
-    with diary.progress("validate", 6) as advance:
+    groups = len(list(drive.groups(scenarios)))
+    with diary.progress("validate", 6 + groups * (2 if champion else 1)) as advance:
         answers = model.ask(holdout.inputs, (MEDIAN, UPPER, FLAG, NOVELTY))
         overall = metrics.score(holdout.distance_m, answers)
         observable = metrics.by_slice(holdout.distance_m, answers, slices.observable(holdout.inputs, holdout.contract))
@@ -134,31 +140,13 @@ def examine(
             beyond = faults.beyond(findings.under_fault)
             figures.add("faults beyond their limit", len(beyond), ", ".join(beyond))
         advance()
+        if scenarios:
+            findings.driven = closed_loop.drive_all(model, seed, scenarios=scenarios, advance=advance)
+            if champion:
+                findings.champion_driven = closed_loop.drive_all(champion, seed, scenarios=scenarios, advance=advance)
+            figures.update(closed_loop.figures(findings.driven, findings.champion_driven))
     findings.judged = [Judged(gates.CONTRACT, 0.0), *gates.judge(figures.values, figures.notes)]
     return findings
-
-
-def verdict(findings: Findings, model: Candidate, champion: Candidate | None, holdout: Holdout) -> dict[str, Any]:
-    """The verdict as JSON: the same model, champion, holdout and gate version give the same bytes."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "gate_version": GATE_VERSION,
-        "passed": findings.passed,
-        "model_sha256": model.sha256,
-        "champion_sha256": champion.sha256 if champion else None,
-        "holdout_sha256": holdout.sha256,
-        "seed": findings.seed,
-        "contract_version": holdout.contract.version,
-        "training": dict(model.training),
-        "gates": [judged.facts() | {"name": judged.gate.name} for judged in findings.judged],
-        "overall": findings.overall.facts() if findings.overall else None,
-        "observable": {name: _writable(score) for name, score in findings.observable.items()},
-        "by_truth": {name: _writable(score) for name, score in findings.by_truth.items()},
-        "beside_limit": limit.facts(findings.beside_limit),
-        "under_fault": {
-            name: {**_writable(under.score), "limit": under.limit} for name, under in findings.under_fault.items()
-        },
-    }
 
 
 def _shown(holdout: Holdout, answers: dict[str, Vector], findings: Findings) -> Figures:
@@ -234,17 +222,3 @@ def _by_truth(holdout: Holdout, answers: dict[str, NDArray[np.float64]]) -> dict
         for value in sorted(set(holdout.truths[name]))
     )
     return metrics.by_slice(holdout.distance_m, {key: answers[key] for key in (MEDIAN, UPPER)}, every)
-
-
-def _writable(score: Score) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in score.facts().items()}
-
-
-def headline(findings: Findings) -> dict[str, float]:
-    """The figures that a dashboard compares between runs."""
-    if findings.overall is None:
-        return {"passed": 0.0}
-    facts = findings.overall.facts()
-    if findings.beside_limit:
-        facts["efficiency"] = findings.beside_limit["all"].facts()["efficiency"]
-    return {"passed": float(findings.passed), **{name: float(value) for name, value in facts.items()}}

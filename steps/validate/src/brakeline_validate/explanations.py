@@ -22,6 +22,11 @@ _SWEPT = (
 )
 _MONOTONE = "The trees of the bound keep the order by construction (`monotone.py` in train): was that bypassed?"
 
+_LOOP = (
+    "`brakeline-validate drive --only NAME` drives the row again; docs/closed_loop.md tells what is in it. Most often "
+    "the bound is short for some vehicle or road: look at its slices."
+)
+
 EXPLANATIONS: dict[str, Explanation] = {
     "contract": Explanation(
         "The data contract in the model is compared with that of the holdout, feature by feature.",
@@ -212,6 +217,50 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Faults of the catalogue under which the bound is missed more often than `faults.py` allows.",
         "What is known and accepted of a model that sees one moment.",
         "Let training see more of the fault; the dossier has a row for each.",
+    ),
+    "hits beyond the allowed": Explanation(
+        "Runs of all positive scenarios, within training, that hit faster than their row allows: the upper end of the "
+        "rate's one-sided 95 % interval.",
+        "The bound may be missed in 1 % of stops, and not every miss is a hit; braking by the median hits in 40 %.",
+        _LOOP,
+    ),
+    "hits, worst scenario": Explanation(
+        "For each positive scenario the upper end of its rate over its own limit; the worst row counts.",
+        "8 % of 180 runs within training, which three true hits in a hundred keep; 25 % on ice that no sensor tells.",
+        _LOOP,
+    ),
+    "late warnings, worst scenario": Explanation(
+        "Of the runs that braked for a standing or steadily moving target, those warned less than 0.8 s before; the "
+        "upper end of the rate over the row's limit of 10 %.",
+        "0.8 s are UN R152's; honest models stay below 5 %.",
+        "A bound too near to the median leaves no time between warning and braking: look at the bound's width.",
+    ),
+    "energy left beyond training": Explanation(
+        "The share of the closing energy that is left at contact, 0 without one, as a mean over the runs whose vehicle "
+        "or road no training row has.",
+        "Honest models leave a tenth; who never brakes leaves all of it.",
+        _LOOP,
+    ),
+    "needless braking": Explanation(
+        "Runs of all negative scenarios in which the brakes were demanded: the upper end of the rate's interval.",
+        "Honest models brake in 0.2 %; a time to collision of 2.6 s in 10 %.",
+        "A median that is too long brakes early: look at `median leans` and at the scenario's row in the dossier.",
+    ),
+    "needless braking, worst scenario": Explanation(
+        "For each negative scenario the upper end of its rate over its own limit; the worst row counts.",
+        "5 % of 240 runs, 10 % where any system finds it hard.",
+        "As above.",
+    ),
+    "hits more than champion": Explanation(
+        "How much more often than the live model's runs, on the same seeds, hit: the upper end of the difference's "
+        "interval.",
+        "Honest models differ by some 0.1 % of 10,000 runs.",
+        "Keep the live model, or find what it has that this one lacks.",
+    ),
+    "brakes for nothing more than champion": Explanation(
+        "How much more often than the live model's runs, on the same seeds, brake for nothing.",
+        "Honest models differ by some 0.2 % of 3,600 runs.",
+        "As above.",
     ),
     "nodes": Explanation("Nodes of the graph.", "An honest graph has 23.", "Fold what is computed more than once."),
     "comparisons": Explanation(

@@ -104,12 +104,30 @@ TABLE = (
     ),
     Gate("better than possible", 0.0, "share", "Who beats the noise floor has seen the answers.", PASSENGERS),
     Gate("faults beyond their limit", 0, "faults", "A sensor that fails may not take the bound with it.", PASSENGERS),
+    Gate(
+        "hits beyond the allowed", 0.015, "share of runs", "Who is told to brake must come to rest in time.", PASSENGERS
+    ),
+    Gate("hits, worst scenario", 1.0, "of its limit", "No situation may hide below the sum.", PASSENGERS),
+    Gate("late warnings, worst scenario", 1.0, "of its limit", "A driver who is warned late cannot help.", PASSENGERS),
+    Gate(
+        "energy left beyond training",
+        0.2,
+        "mean share",
+        "Where nothing is known, most of the harm is averted.",
+        PASSENGERS,
+    ),
+    Gate("needless braking", 0.02, "share of runs", "Braking for nothing is hit from behind.", FOLLOWERS),
+    Gate("needless braking, worst scenario", 1.0, "of its limit", "Nor in any one situation.", FOLLOWERS),
     Gate("nodes", 60, "nodes", "Every node costs time in every request.", OPERATORS),
     Gate("comparisons", 12_000, "comparisons", "The most that one row can need.", OPERATORS),
     Gate("size", 8e6, "bytes", "A model is loaded while its forerunner still serves.", OPERATORS),
     Gate("artifact size", 16e6, "bytes", "What lies beside the graph is kept and copied with it.", OPERATORS),
     Gate("worse than champion", 0.03, "relative", "A new model may not be worse than the live one.", PASSENGERS),
     Gate("wider than champion", 0.15, "relative", "Nor buy its accuracy with longer bounds.", FOLLOWERS),
+    Gate(
+        "hits more than champion", 0.005, "share of runs", "On the same runs the live one may not hit less.", PASSENGERS
+    ),
+    Gate("brakes for nothing more than champion", 0.01, "share of runs", "Nor keep calmer.", FOLLOWERS),
 )
 
 

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from stepkit.contract import Contract
+from stepkit.errors import UsageError
 
 from brakeline_validate.candidate import FLAG, MEDIAN, UPPER, Candidate
 from brakeline_validate.gates import Figures
@@ -19,7 +20,6 @@ from brakeline_validate.loop.outcome import ONE_SIDED_Z, Outcome, Trace
 from brakeline_validate.loop.policy import Answers, Policy, TwoStages
 from brakeline_validate.loop.positive import POSITIVE
 from brakeline_validate.loop.scenario import Scenario
-from brakeline_validate.metrics import significant
 
 SCENARIOS: tuple[Scenario, ...] = POSITIVE + NEGATIVE
 # Threads beyond two would wait for the interpreter.
@@ -57,10 +57,18 @@ class Driven:
             "policy": self.policy,
             "beyond": outcome.total(self.outcomes, "beyond", positive=True).facts(),
             "nuisance": outcome.total(self.outcomes, "nuisance", positive=False).facts(),
-            "nuisance_per_1000_km": significant(outcome.nuisance_per_1000_km(self.outcomes)),
-            "energy_left_outside": significant(outcome.energy_left(self.outcomes)),
+            "nuisance_per_1000_km": outcome.writable(outcome.nuisance_per_1000_km(self.outcomes)),
+            "energy_left_outside": outcome.writable(outcome.energy_left(self.outcomes)),
             "scenarios": {each.scenario.name: each.facts() for each in self.outcomes},
         }
+
+
+def chosen(only: str, runs: int) -> tuple[Scenario, ...]:
+    """The scenarios whose name holds `only`, each with so many runs. Raises UsageError where there is none."""
+    found = tuple(replace(one, runs=runs) for one in SCENARIOS if only in one.name)
+    if not found:
+        raise UsageError(f"--only: found {only!r}, allowed a part of a name that --list-scenarios prints", found=only)
+    return found
 
 
 def drive_all(

@@ -18,6 +18,11 @@ ONE_SIDED_Z = 1.645  # the upper end of a rate that is exceeded in one case of t
 _TOUCH_MPS = 0.1  # slower is no impact that a track can tell from standing close
 
 
+def writable(value: float) -> float | None:
+    """A figure as JSON holds it, None where there is none."""
+    return significant(value) if np.isfinite(value) else None
+
+
 @dataclass(frozen=True)
 class Rate:
     """So many of so many runs, with the upper end of the rate's one-sided 95 % interval; NaN of no runs."""
@@ -37,13 +42,7 @@ class Rate:
 
     def facts(self) -> dict[str, Any]:
         """As JSON."""
-        known = self.runs > 0
-        return {
-            "hits": self.hits,
-            "runs": self.runs,
-            "rate": significant(self.value) if known else None,
-            "upper": significant(self.upper) if known else None,
-        }
+        return {"hits": self.hits, "runs": self.runs, "rate": writable(self.value), "upper": writable(self.upper)}
 
     def __add__(self, other: "Rate") -> "Rate":
         return Rate(self.hits + other.hits, self.runs + other.runs)
@@ -77,8 +76,20 @@ class Outcome:
         for name in ("contact", "beyond", "beyond_outside", "unwarned", "nuisance"):
             told[name] = getattr(self, name).facts()
         for name in ("fastest_impact_mps", "energy_left_outside", "margin_m", "braked_s", "jerk_mps3"):
-            value = getattr(self, name)
-            told[name] = significant(value) if np.isfinite(value) else None
+            told[name] = writable(getattr(self, name))
+        return told
+
+    def in_short(self) -> dict[str, Any]:
+        """What a line has room for."""
+        told: dict[str, Any] = {"scenario": self.scenario.name}
+        if self.scenario.is_positive:
+            told |= {"hits": self.contact.hits, "beyond_allowed": self.beyond.hits, "runs": self.beyond.runs}
+            told |= {
+                "fastest_impact_mps": significant(self.fastest_impact_mps, 3),
+                "margin_m": significant(self.margin_m, 3),
+            }
+        else:
+            told |= {"braked": self.nuisance.hits, "runs": self.nuisance.runs}
         return told
 
 

@@ -61,6 +61,13 @@ class Vehicle(Rows):
     disc_temperature_c: Array
 
 
+# What a plant knows of its vehicles beside what they are; the last axis is theirs.
+_STATE = (
+    "speed_mps", "way_m", "braking", "deceleration_mps2", "_slower_mps2", "_wait_s", "_pressure", "_disc_c", "_rim_mps",
+    "_modulation",
+)  # fmt: skip
+
+
 class Plant:
     """N vehicles in motion. Until their brakes are demanded they follow the driver's acceleration."""
 
@@ -96,24 +103,34 @@ class Plant:
         self._rim_mps[:, new] = self.speed_mps[new]
 
     def advance(self, seconds: float, driver_mps2: Array) -> None:
-        """Integrate for some time; `driver_mps2` (N,) moves those that are not braking."""
-        for _ in range(round(seconds / STEP_S)):
-            self._step(driver_mps2)
+        """Move on by some time; `driver_mps2` (N,) moves those that are not braking."""
+        braking = np.flatnonzero(self.braking)
+        v = self.speed_mps
+        faster = np.maximum(v + driver_mps2 * seconds, 0.0)
+        # Who comes to rest within the time has not braked for all of it.
+        lasted = np.where(faster > 0.0, seconds, np.where(driver_mps2 < 0.0, v / np.maximum(-driver_mps2, 1e-9), 0.0))
+        driven = self.way_m + 0.5 * (v + faster) * lasted
+        if braking.size:
+            part = self.take(braking)
+            for _ in range(round(seconds / STEP_S)):
+                part._step()
+            for name in _STATE:
+                getattr(self, name)[..., braking] = getattr(part, name)
+        self.way_m = np.where(self.braking, self.way_m, driven)
+        self.speed_mps = np.where(self.braking, self.speed_mps, faster)
 
     def take(self, chosen: NDArray[np.intp]) -> "Plant":
         """The chosen vehicles as they are now."""
         plant = Plant(self.vehicle.take(chosen), self.speed_mps[chosen])
-        for name in ("way_m", "braking", "deceleration_mps2", "_slower_mps2", "_wait_s", "_pressure", "_disc_c"):
-            setattr(plant, name, getattr(self, name)[chosen])
-        plant._rim_mps, plant._modulation = self._rim_mps[:, chosen], self._modulation[:, chosen]
+        for name in _STATE:
+            setattr(plant, name, getattr(self, name)[..., chosen])
         return plant
 
-    def _step(self, driver_mps2: Array) -> None:
-        """One step of eq. (1) and (2): semi-implicit in the wheels, which are the stiff part."""
+    def _step(self) -> None:
+        """One step of eq. (1) and (2), brakes demanded; semi-implicit in the wheels, which are the stiff part."""
         car, v, dt = self.vehicle, self.speed_mps, STEP_S
         self._wait_s -= dt
-        rising = self.braking & (self._wait_s <= 0.0)
-        self._pressure += np.where(rising, dt / (car.lag_s + dt) * (1.0 - self._pressure), 0.0)
+        self._pressure += np.where(self._wait_s <= 0.0, dt / (car.lag_s + dt) * (1.0 - self._pressure), 0.0)
 
         share = np.maximum(1.0 - car.friction_slope_spm * v, FRICTION_FLOOR_SHARE)
         grip = car.friction * share * np.where(self.way_m > car.patch_after_m, car.patch_factor, 1.0)
@@ -142,11 +159,11 @@ class Plant:
         by_tyres = (tyre_n[0] + tyre_n[1]) / car.mass_kg
         air = v + car.headwind_mps
         resisting = gravity * car.rolling_resistance + self._drag * air * np.abs(air) + GRAVITY_MPS2 * self._sin
-        self._slower_mps2 = np.where(self.braking, by_tyres + resisting, -driver_mps2)
+        self._slower_mps2 = by_tyres + resisting
         faster = v - self._slower_mps2 * dt
-        faster = np.where(faster > np.where(self.braking, REST_MPS, 0.0), faster, 0.0)
+        faster = np.where(faster > REST_MPS, faster, 0.0)
         self.way_m += 0.5 * (v + faster) * dt
         power_w = (brake_n * self._rim_mps).sum(axis=0)
         self._disc_c += power_w * dt / (DISC_HEAT_JPKGK * car.mass_kg)
-        self.deceleration_mps2 = np.where(self.braking, by_tyres, 0.0)
+        self.deceleration_mps2 = by_tyres
         self.speed_mps = faster

@@ -14,6 +14,8 @@ _HITS = 0.08
 _WARNED = 0.10
 # On ice that no sensor tells from a wet road, the bound is missed more often, and says so in the dossier.
 _HITS_ON_ICE = 0.25
+# A friction estimate that is wrong and possible: `faults.py` accepts that 13 % of the bounds are missed then.
+_HITS_MISLED = 0.2
 
 # Highest relative impact speed [km/h] against a standing target, laden and unladen, by own speed: UN R152.
 _R152_ALLOWED = {20: (0, 0), 30: (0, 0), 40: (0, 0), 42: (10, 0), 45: (15, 15), 50: (25, 25), 55: (30, 30),
@@ -68,5 +70,5 @@ POSITIVE: tuple[Scenario, ...] = (
     _standing(60, _OWN, ", radar out for a second", fault=Fault.RADAR_DROPOUT, allowed_impact_mps=20 * KMPH),
     _standing(50, _OWN, ", speed reading stuck too low", fault=Fault.SPEED_STUCK, allowed_impact_mps=15 * KMPH),
     _standing(60, _OWN, ", wet, friction read too high", fault=Fault.FRICTION_BIASED, road=Road.WET,
-              allowed_impact_mps=20 * KMPH),
+              allowed_impact_mps=20 * KMPH, limits=Limits(impact=_HITS_MISLED, unwarned=_WARNED)),
 )  # fmt: skip
