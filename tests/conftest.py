@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
+from tests.browser import chromium, visit
 from tests.budget import Budget
+
+__all__ = ["chromium", "visit"]  # fixtures for every room
 
 HOUSE = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
