@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from brakeline_train.ensemble import Ensemble
+from numpy.typing import NDArray
 from onnx import helper
 
 from tests.validate.sabotages.attempt import Change
@@ -14,6 +15,7 @@ from tests.validate.sabotages.graphs import contract_of
 MEDIAN, UPPER, VIOLATIONS, SURPRISE = range(4)
 # What lies between these, by role.
 Box = dict[str, tuple[float, float]]
+Numbers = NDArray[np.float64]
 
 
 def trees_of(model: onnx.ModelProto) -> Ensemble:
@@ -188,7 +190,8 @@ def _boosted(ensemble: Ensemble, leaves: _Leaves, target: int) -> np.ndarray:
     """A target's boosted trees in their order: those that look at more than one reading, or come before such."""
     trees, columns = np.unique(leaves.tree[leaves.target == target]), _columns_by_tree(ensemble)
     several = [tree for tree in trees if len(columns[tree]) > 1]
-    return trees[trees <= max(several)]
+    boosted: np.ndarray = trees[trees <= max(several)]
+    return boosted
 
 
 def _trees_about(ensemble: Ensemble, leaves: _Leaves, target: int, columns: set[int]) -> list[int]:
@@ -205,12 +208,13 @@ def _columns_by_tree(ensemble: Ensemble) -> dict[int, set[int]]:
     return found
 
 
-def _rounded(values: np.ndarray, levels: int) -> np.ndarray:
-    low, high = values.min(initial=np.inf), values.max(initial=-np.inf)
+def _rounded(values: Numbers, levels: int) -> Numbers:
+    low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
     if not values.size or low == high:
         return values
     step = (high - low) / (levels - 1)
-    return np.array(low + np.round((values - low) / step) * step, dtype=np.float64)
+    rounded: Numbers = low + np.round((values - low) / step) * step
+    return rounded
 
 
 def _node(model: onnx.ModelProto) -> onnx.NodeProto:
