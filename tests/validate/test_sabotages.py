@@ -7,7 +7,7 @@ from brakeline_validate import gates, physical
 from brakeline_validate.candidate import Candidate
 
 from tests.conftest import HOUSE, Chain
-from tests.validate.sabotages.attempt import DRIVEN, Attempt, Sabotage, cut, failed, judge
+from tests.validate.sabotages.attempt import Attempt, Sabotage, cut, failed, judge
 from tests.validate.sabotages.catalogue import SABOTAGES
 from tests.validate.sabotages.matrix import outcomes
 from tests.validate.sabotages.mutants import KINDS, Mutant
@@ -15,7 +15,11 @@ from tests.validate.sabotages.mutants import KINDS, Mutant
 # Fewer rows than the gate wants are no evidence; as many are quick.
 QUICK_ROWS = 20_000
 # The first of each gate is quick enough for every day.
-QUICK = list({sabotage.gate: sabotage for sabotage in reversed(SABOTAGES) if not sabotage.is_slow}.values())
+QUICK = list(
+    {
+        sabotage.gate: sabotage for sabotage in reversed(SABOTAGES) if not sabotage.is_slow and not sabotage.is_driven
+    }.values()
+)
 PAGE = (HOUSE / "docs" / "gate.md").read_text(encoding="utf-8")
 
 
@@ -57,8 +61,8 @@ def test_the_honest_model_passes_beside_them(good: Chain) -> None:
 
 
 def test_every_gate_is_meant_for_a_sabotage() -> None:
-    """A gate that no sabotage was made for might be one that cannot fail; the closed loop's have theirs elsewhere."""
-    assert {sabotage.gate for sabotage in SABOTAGES} == {gate.name for gate in (gates.CONTRACT, *gates.TABLE)} - DRIVEN
+    """A gate that no sabotage was made for might be one that cannot fail."""
+    assert {sabotage.gate for sabotage in SABOTAGES} == {gate.name for gate in (gates.CONTRACT, *gates.TABLE)}
 
 
 def test_there_are_many_and_no_two_are_the_same() -> None:

@@ -21,8 +21,8 @@ from tests.conftest import Chain
 
 Change = Callable[[onnx.ModelProto], None]
 GOLDEN = "brakeline.golden"
-# Gates of the closed loop, which the catalogue is not driven through.
-DRIVEN = frozenset(closed_loop.figures(Driven("nobody", []), None).values)
+# Gates of the closed loop, which most of the catalogue is not driven through.
+OF_THE_LOOP = frozenset(closed_loop.figures(Driven("nobody", []), None).values)
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,25 @@ class Sabotage:
     gate: str
     make: Callable[[Chain, Path], Attempt]
     is_slow: bool = False  # trains, or has a gate that needs floor or faulty drives
+    is_driven: bool = False  # through the closed loop too
 
 
-def judge(chain: Chain, attempt: Attempt, rows: int | None = None, whole: bool = True) -> Findings:
-    """The examination of an attempt but for the closed loop; of some rows, without floor and faulty if not `whole`."""
+def judge(
+    chain: Chain, attempt: Attempt, rows: int | None = None, whole: bool = True, driven: bool = False
+) -> Findings:
+    """The examination of an attempt; of some rows, without floor and faulty if not `whole`, in the loop if `driven`."""
     holdout = Holdout.read(chain.holdout)
     most = min(each for each in (rows, attempt.most_rows, holdout.distance_m.size) if each is not None)
     champion = Candidate.load(attempt.champion) if attempt.champion else None
-    beside = (chain.floor, chain.faulty) if whole and attempt.most_rows is None else (None, None)
-    return examine.examine(Candidate.load(attempt.model), champion, holdout.first(most), *beside)
+    floor, faulty = (chain.floor, chain.faulty) if whole and attempt.most_rows is None else (None, None)
+    scenarios = closed_loop.SCENARIOS if driven else ()
+    return examine.examine(Candidate.load(attempt.model), champion, holdout.first(most), floor, faulty, scenarios)
 
 
 def failed(findings: Findings) -> set[str]:
     """The gates that were not passed; of the closed loop's only where something was driven."""
     names = {judged.gate.name for judged in findings.judged if not judged.passed}
-    return names if findings.driven else names - DRIVEN
+    return names if findings.driven else names - OF_THE_LOOP
 
 
 def cut(change: Change, keeps_probes: bool = False) -> Callable[[Chain, Path], Attempt]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.conftest import Chain
 from tests.validate.sabotages import graphs, trained, trees
 from tests.validate.sabotages.attempt import Attempt, Sabotage, beside_champion, copy, cut
+from tests.validate.sabotages.driven import DRIVEN
 from tests.validate.sabotages.graphs import DECELERATION, MEDIAN, REQUIRED, UPPER
 from tests.validate.sabotages.trained import trained as fitted
 
@@ -142,4 +143,4 @@ TRAINED = (
              fitted(trained.always_read("friction")), is_slow=True),
 )  # fmt: skip
 
-SABOTAGES = (*CUT, *TRAINED)
+SABOTAGES = (*CUT, *TRAINED, *DRIVEN)

@@ -84,6 +84,19 @@ def capped(most_m: float) -> Change:
     return change
 
 
+def never_slower(deceleration_mps2: float) -> Change:
+    """No way, bound or median, longer than a textbook stop with such brakes: v (0.3 s + v/2a)."""
+
+    def change(model: onnx.ModelProto) -> None:
+        speed = feature(model, "speed")
+        slope = add(model, "Mul", [speed, constant(model, 0.5 / deceleration_mps2)], "textbook_slope")
+        way = add(model, "Mul", [add(model, "Add", [slope, constant(model, 0.3)], "textbook_sum"), speed], "textbook")
+        for output in (UPPER, MEDIAN):
+            add(model, "Min", [replaced(model, output), way], output)
+
+    return change
+
+
 def copied(source: str, target: str) -> Change:
     """One output says what another says."""
 

@@ -38,7 +38,7 @@ def outcomes(chain: Chain, sabotages: Iterable[Sabotage]) -> Iterator[Outcome]:
     """Make and judge each sabotage of a chain."""
     for sabotage in sabotages:
         with tempfile.TemporaryDirectory() as name:
-            findings = judge(chain, sabotage.make(chain, Path(name)))
+            findings = judge(chain, sabotage.make(chain, Path(name)), driven=sabotage.is_driven)
         (meant,) = (judged for judged in findings.judged if judged.gate.name == sabotage.gate)
         yield Outcome(sabotage, meant.value, meant.gate.limit, frozenset(failed(findings)))
 
