@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import _driving
 import numpy as np
 import onnx
 from _report import Figure, report
@@ -59,7 +60,8 @@ def main() -> None:
         honest = {label: _judge_honest(at, *label) for label in _labels(chosen.honest)}
     if chosen.write:
         _write({"sabotages": matrix.table(killed), "mutants": _curve(damaged), "honest": _honest_table(honest)})
-    report("gate", _of_sabotages(killed) + _of_mutants(damaged) + _of_honest(honest))
+    told = _of_sabotages(killed) + _of_mutants(damaged) + _of_honest(honest)
+    report("gate", told + _driving.figures(chain))
 
 
 def _of_sabotages(killed: list[matrix.Outcome]) -> list[Figure]:
