@@ -13,7 +13,10 @@ from tests.conftest import HOUSE
 PACKAGES = [file.parent for file in HOUSE.rglob("pyproject.toml") if ".venv" not in file.parts]
 DECLARATION = "steps/synthesize/src/brakeline_synthesize/contract.py"
 # A local file ends in one of these; what git tracks may name no machine and no package registry.
-TEXTS = (".py", ".js", ".css", ".html", ".md", ".toml", ".lock", ".yaml", ".yml", ".json", ".csv", ".j2", ".cfg", ".ipynb", "run")
+TEXTS = (
+    *(".py", ".js", ".css", ".html", ".md", ".toml", ".lock", ".yaml", ".yml", ".json", ".csv", ".j2", ".cfg"),
+    *(".ipynb", "run"),
+)
 
 
 def tracked() -> list[Path]:
