@@ -113,7 +113,7 @@ def _get(name: str, tell: Callable[[_Call], dict[str, Any]]) -> _Endpoint:
 
 
 def _file(file: static.File) -> _Endpoint:
-    return _Endpoint("page", "GET, HEAD", lambda call: file.answer(call.request))
+    return _Endpoint("root", "GET, HEAD", lambda call: file.answer(call.request))
 
 
 def _check_method(endpoint: _Endpoint, method: str) -> None:

@@ -65,7 +65,7 @@ async function look() {
   if (again) nextLook = setTimeout(look, again);
 }
 
-/** Nothing can be asked for now; with a model on show the page stays, for it may come back. */
+/** Nothing can be asked for now. A page that has a model stays on show, unless there is none or it is not for us. */
 function wait(what, error) {
   if (error.status === 401 && $("credentials").hidden) {
     $("credentials").hidden = false;
@@ -73,7 +73,7 @@ function wait(what, error) {
   }
   failing.add(what);
   trouble(error.status === 503 ? `${error.message}. This page picks a model up when it comes.` : error.message);
-  if (error.status === 503) {
+  if (error.status === 503 || error.status === 401) {
     live = null;
     $("main").hidden = true;
   }
@@ -117,6 +117,7 @@ function busy(section, is) {
 }
 
 function wish() {
+  if (live === null) return;
   const values = panel.values();
   busy("answer", true);
   askPoint({ columns: mapped(values, (value) => [value]), outputs: undefined, speed: panel.by("speed")?.value ?? null });
