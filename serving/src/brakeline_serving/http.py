@@ -38,7 +38,7 @@ _MAX_UNSENT_BYTES = 256 * 1024
 _KEPT_HEADERS = frozenset(
     (
         *(b"content-length", b"transfer-encoding", b"content-encoding"),
-        *(b"expect", b"inference-header-content-length"),
+        *(b"expect", b"inference-header-content-length", b"if-none-match"),
     )
 )
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -237,7 +237,8 @@ class Connection(asyncio.Protocol):
         extra = b"" if keep else b"Connection: close\r\n"
         if keep and parser.get_http_version() == "1.0":
             extra = b"Connection: keep-alive\r\n"
-        self.transport.write(to_bytes(response, extra, with_body=method != "HEAD"))
+        with_body = method != "HEAD" and response.status != 304
+        self.transport.write(to_bytes(response, extra, with_body))
         if not keep:
             self._closing = True
             self.transport.close()

@@ -21,6 +21,7 @@ from brakeline_serving.errors import ModelRefused
 
 OUTPUTS_KEY = "brakeline.outputs"
 GOLDEN_KEY = "brakeline.golden"
+TRAINING_KEY = "brakeline.training"  # what it was trained on, if it says so
 GOLDEN_RELATIVE, GOLDEN_ABSOLUTE = 1e-4, 1e-6  # float32 arithmetic differs that much between CPUs
 OUT_OF_RANGE_ROLE = "out_of_range"  # the flag that the model's fail-safe raises; > 0.5 is raised
 PLATFORM = "onnxruntime_onnx"
@@ -50,13 +51,14 @@ class Model:
     """One version of a model, checked and warm.
 
     `features` and `outputs` are in the graph's order, `optional` may be left out of a request, `flags` are
-    the outputs that count as out of range.
+    the outputs that count as out of range; `training` is what the model says of its origin, for people.
     """
 
     version: str
     sha256: str
     contract: Contract
     outputs: Mapping[str, Output]
+    training: Mapping[str, Any]
     features: tuple[str, ...]
     optional: frozenset[str]
     flags: tuple[str, ...]
@@ -89,6 +91,7 @@ def load(path: Path, version: str) -> Model:
         sha256=hashlib.sha256(content).hexdigest(),
         contract=contract,
         outputs={name: outputs[name] for name in answers},
+        training=_read(path, metadata, TRAINING_KEY, dict[str, Any]) if TRAINING_KEY in metadata else {},
         features=features,
         optional=frozenset(feature.name for feature in contract.features if feature.missing_allowed),
         flags=tuple(name for name, output in outputs.items() if (output.role or name) == OUT_OF_RANGE_ROLE),

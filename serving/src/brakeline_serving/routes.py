@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 import httptools
 import msgspec
 
-from brakeline_serving import diary
+from brakeline_serving import diary, static
 from brakeline_serving import metrics as prometheus
 from brakeline_serving.dataplane import DataPlane
 from brakeline_serving.errors import (
@@ -53,7 +53,6 @@ class Routes:
         self._plane = plane
         self._metrics = metrics
         self._endpoints = {
-            "/": _get("root", lambda call: {"name": plane.name, "protocol": "/v2", "metrics": "/metrics"}),
             "/v2": _get("server", lambda call: plane.server_metadata()),
             "/v2/health/live": _get("live", lambda call: {"live": True}),
             "/v2/health/ready": _get("ready", lambda call: plane.readiness()),
@@ -63,6 +62,7 @@ class Routes:
             "/v2/models/*/infer": _Endpoint("infer", "POST", self._infer),
             "/metrics": _Endpoint("metrics", "GET, HEAD", self._exposition),
         }
+        self._endpoints |= {path: _file(file) for path, file in static.files(plane.name).items()}
 
     def answer(self, request: Request) -> Response:
         """Answer a request; an unforeseen failure is a 500 whose traceback goes to the log only."""
@@ -110,6 +110,10 @@ class Routes:
 
 def _get(name: str, tell: Callable[[_Call], dict[str, Any]]) -> _Endpoint:
     return _Endpoint(name, "GET, HEAD", lambda call: Response(200, _encode(tell(call))))
+
+
+def _file(file: static.File) -> _Endpoint:
+    return _Endpoint("root", "GET, HEAD", lambda call: file.answer(call.request))
 
 
 def _check_method(endpoint: _Endpoint, method: str) -> None:
