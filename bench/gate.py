@@ -159,12 +159,15 @@ def _grouped(damaged: list[Damage]) -> list[tuple[str, float, list[Damage]]]:
 
 
 def _curve(damaged: list[Damage]) -> str:
-    lines = ["| damage to | share | mean change of the bound | by parity | by behaviour | first by |", 6 * "|---" + "|"]
+    lines = [
+        "| damage to | share | mean change of the bound | by parity | by behaviour | most often by |",
+        6 * "|---" + "|",
+    ]
     for kind, share, found in _grouped(damaged):
         change = 100 * _mean(each.change for each in found)
         seen, behaved = sum(each.by_parity for each in found), sum(bool(each.by_behaviour) for each in found)
         named = Counter(gate for each in found for gate in each.by_behaviour).most_common(2)
-        first = ", ".join(sorted(gate for gate, _ in named)) or "none"
+        first = "; ".join(sorted(gate for gate, _ in named)) or "none"
         of = f"{seen} of {len(found)} | {behaved} of {len(found)}"
         lines.append(f"| {kind} | {share:.2%} | {change:.2g} % | {of} | {first} |")
     return "\n".join(lines) + "\n"
@@ -173,7 +176,7 @@ def _curve(damaged: list[Damage]) -> str:
 def _honest_table(honest: dict[tuple[str, int, int], list[str]]) -> str:
     lines = ["| scenario | seed | rows | refused by |", 4 * "|---" + "|"]
     for (scenario, seed, rows), failed in sorted(honest.items()):
-        lines.append(f"| {scenario} | {seed} | {rows:,} | {', '.join(failed) or 'none'} |")
+        lines.append(f"| {scenario} | {seed} | {rows:,} | {'; '.join(failed) or 'none'} |")
     return "\n".join(lines) + "\n"
 
 

@@ -28,7 +28,7 @@ class Outcome:
     @property
     def row(self) -> str:
         """Its line of the table."""
-        others = ", ".join(sorted(self.failed - {self.sabotage.gate})) or "none"
+        others = "; ".join(sorted(self.failed - {self.sabotage.gate})) or "none"
         gate = self.sabotage.gate if self.is_killed_as_meant else f"{self.sabotage.gate} (**passed**)"
         cells = (self.sabotage.name, self.sabotage.does, gate, f"{self.found:.3g}", f"{self.allowed:g}", others)
         return f"| {' | '.join(cells)} |"
