@@ -111,9 +111,8 @@ def test_the_dossier_needs_nothing_from_outside(good: Chain) -> None:
     assert page.index("Passed") < page.index("What was checked")
     for gate in gates.TABLE:
         assert gate.name in page
-    fetched = re.findall(r"(?:src|href)=\"(?!#)[^\"]*\"|@import|url\((?!#|&quot;#)", page)
+    fetched = re.findall(r"(?:src|href)=\"(?!#|data:)[^\"]*\"|@import|url\((?!#|&quot;#)", page)
     assert fetched == []
-    assert page.count("<svg") == 6
 
 
 @pytest.mark.parametrize("damage", ["no graph", "half a graph", "no probes"])
