@@ -11,8 +11,6 @@ from brakeline_validate import examine, gates, sweeps
 from brakeline_validate.candidate import Candidate
 from brakeline_validate.examine import Findings, Holdout
 from brakeline_validate.gates import Gate, Judged
-from brakeline_validate.loop import closed_loop
-from brakeline_validate.loop.closed_loop import Driven
 from stepkit.errors import StepError
 
 from tests.conftest import Chain, command
@@ -25,9 +23,8 @@ def holdout(good: Chain) -> Holdout:
     return Holdout.read(good.holdout).first(20_000)
 
 
-# Gates that have no figure where neither floor nor faulty drives are given, and nothing is driven.
+# Gates that have no figure where neither floor nor faulty drives are given; those of the loop `failed` leaves out.
 NOT_SHOWN = {"behind the limit", "better than possible", "faults beyond their limit"}
-NOT_SHOWN |= set(closed_loop.figures(Driven("nobody", []), None).values)
 
 
 def test_the_honest_model_passes(good: Chain, holdout: Holdout) -> None:
@@ -111,9 +108,8 @@ def test_the_dossier_needs_nothing_from_outside(good: Chain) -> None:
     assert page.index("Passed") < page.index("What was checked")
     for gate in gates.TABLE:
         assert gate.name in page
-    fetched = re.findall(r"(?:src|href)=\"(?!#)[^\"]*\"|@import|url\((?!#|&quot;#)", page)
+    fetched = re.findall(r"(?:src|href)=\"(?!#|data:)[^\"]*\"|@import|url\((?!#|&quot;#)", page)
     assert fetched == []
-    assert page.count("<svg") == 6
 
 
 @pytest.mark.parametrize("damage", ["no graph", "half a graph", "no probes"])
