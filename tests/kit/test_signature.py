@@ -64,6 +64,15 @@ def test_a_question_that_has_no_answer_is_an_error() -> None:
     assert refused.stdout == ""
 
 
+def test_told_to_end_a_step_says_only_that(tmp_path: Path) -> None:
+    """SIGTERM takes away what the work has staged: the error which that causes does not become the exit status."""
+    for number in range(5):
+        ended = toy("linger", "--kept", str(tmp_path / str(number)))
+        assert ended.code == 143
+        assert ended.error["event"] == "Terminated"
+    assert list(tmp_path.iterdir()) == []
+
+
 def toy(*words: str) -> Done:
     """The toy step as a process: run here, it would keep this one's children from hearing SIGTERM."""
     return command("python", TOY, *words)

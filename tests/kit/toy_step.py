@@ -1,5 +1,7 @@
 """A step of a few lines, run as a process by the kit's tests."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +52,14 @@ def hand(given: ExecutorInput, handed: Output) -> Result:
     return Result()
 
 
+def linger(kept: Output) -> Result:
+    """Ask to be ended, and read what was written until it is gone."""
+    kept.write_text("here")
+    os.kill(os.getpid(), signal.SIGTERM)
+    while True:
+        kept.read_text()
+
+
 @app.question("--list-toys")
 def toys(_: str) -> str:
     """List the toys."""
@@ -69,6 +79,7 @@ app.step("recount")(count)
 app.step("look", of_the_world=True)(look)
 app.step("tell")(tell)
 app.step("hand")(hand)
+app.step("linger")(linger)
 
 if __name__ == "__main__":
     app()

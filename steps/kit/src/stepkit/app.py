@@ -24,6 +24,7 @@ from stepkit.work import Result, Work
 __all__ = ["Result", "StepApp"]
 
 _TERMINATED = 128 + signal.SIGTERM
+_ENDING = threading.Event()
 
 
 class StepApp(typer.Typer):
@@ -146,21 +147,21 @@ def _under_contract(
             told = standing or work.finish(function(**ready))
             made = work.report(told, given)
         except StepError as error:
-            work.discard_staged()
+            _abandon(work)
             diary.error(type(error).__name__, message=str(error), exit_code=error.exit_code, **error.facts)
             raise typer.Exit(error.exit_code) from error
         except OSError as error:
-            work.discard_staged()
+            _abandon(work)
             failure = artifacts.writing_failed(Path(str(error.filename or "?")), error)
             diary.error(type(failure).__name__, message=f"{error}", exit_code=failure.exit_code)
             raise typer.Exit(failure.exit_code) from error
         except Exception as error:
-            work.discard_staged()
+            _abandon(work)
             message = f"a bug in {step} {described.verb}: {type(error).__name__}: {error}"
             diary.error("Bug", message=message, exit_code=SOFTWARE, traceback=traceback.format_exc())
             raise typer.Exit(SOFTWARE) from error
         except BaseException:
-            work.discard_staged()
+            _abandon(work)
             raise
         facts = {"seconds": round(time.monotonic() - started, 3), **told.facts}
         done = {"step": step, "verb": described.verb, "status": "unchanged" if standing else "done", **facts}
@@ -199,6 +200,13 @@ def _command_line(function: Callable[..., Any], described: Signature) -> inspect
     return inspect.Signature([*options, *extra])
 
 
+def _abandon(work: Work) -> None:
+    """Leave nothing half-written; after SIGTERM, errors of work that lost its files are not told: wait for the end."""
+    if _ENDING.is_set():
+        threading.Event().wait()
+    work.discard_staged()
+
+
 def _end_on_sigterm(clean_up: Callable[[], None]) -> None:
     """End within a second of SIGTERM, even inside a long native call: a thread waits for the signal."""
     if threading.current_thread() is not threading.main_thread():
@@ -207,6 +215,7 @@ def _end_on_sigterm(clean_up: Callable[[], None]) -> None:
 
     def wait() -> None:
         signal.sigwait({signal.SIGTERM})
+        _ENDING.set()
         clean_up()
         diary.error("Terminated", message="ended by SIGTERM", exit_code=_TERMINATED)
         sys.stderr.flush()
