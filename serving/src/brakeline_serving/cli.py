@@ -43,8 +43,9 @@ def main(
         reason = "there is no TLS and no authentication yet; --insecure allows it"
         raise typer.BadParameter(f"--host {host} can be reached by others, and {reason}")
     from brakeline_serving import server
+    from brakeline_serving.settings import Settings
 
-    settings = server.Settings(model_name, model_store, model, host, port, ready_file, until_stdin_closes)
+    settings = Settings(model_name, model_store, model, host, port, ready_file, until_stdin_closes)
     raise typer.Exit(server.run(settings))
 
 
