@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+
 from brakeline_serving.lane import Matrix
 
 _encode = msgspec.json.Encoder().encode

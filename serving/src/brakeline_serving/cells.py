@@ -7,7 +7,8 @@ it has served; a slot is found by the version's key.
 
 import hashlib
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableSequence, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -35,6 +36,8 @@ REASONS = (
     *("load_refused", "store_decides", "not_ready"),
 )
 SLOTS = 8
+
+Cells = MutableSequence[float]  # in truth a memoryview: the fastest that shared memory can be written by
 
 
 def _places(sizes: Sequence[tuple[str, int]]) -> tuple[dict[str, int], int]:
@@ -86,10 +89,10 @@ class Board:
         self._memory = mmap.mmap(-1, 8 * _CELLS * workers)  # shared with the processes forked from this one
         self.table = np.frombuffer(self._memory, dtype=np.float64).reshape(workers, _CELLS)
 
-    def cells(self, worker: int) -> memoryview:
+    def cells(self, worker: int) -> Cells:
         """A worker's own cells, to write."""
         start = 8 * _CELLS * worker
-        return memoryview(self._memory)[start : start + 8 * _CELLS].cast("d")
+        return cast(Cells, memoryview(self._memory)[start : start + 8 * _CELLS].cast("d"))
 
     def total(self, name: str, size: int = 1, offset: int = 0) -> np.ndarray:
         """The sum over workers of fixed cells."""
@@ -114,7 +117,7 @@ def key_of(version: str, sha256: str) -> float:
     return float(int.from_bytes(digest[:6], "big") + 1)
 
 
-def take_slot(cells: memoryview, key: float, kept: Sequence[float]) -> int:
+def take_slot(cells: Cells, key: float, kept: Sequence[float]) -> int:
     """Where a version's slot begins in a worker's cells: its own, else an empty one, else one that is not kept."""
     places = list(_slots())
     for at in places:
@@ -122,7 +125,8 @@ def take_slot(cells: memoryview, key: float, kept: Sequence[float]) -> int:
             return at
     free = [at for at in places if cells[at] == 0.0] or [at for at in places if cells[at] not in kept]
     at = free[0]
-    cells[at : at + _SLOT_CELLS] = memoryview(np.zeros(_SLOT_CELLS))
+    for place in range(at, at + _SLOT_CELLS):
+        cells[place] = 0.0
     cells[at] = key
     return at
 

@@ -60,4 +60,5 @@ def stability(training: Training, seen: NDArray[np.float64]) -> float:
 
 
 def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.maximum(counts / max(counts.sum(), 1.0), _LEAST_SHARE)
+    shares: NDArray[np.float64] = np.maximum(counts / max(float(counts.sum()), 1.0), _LEAST_SHARE)
+    return shares

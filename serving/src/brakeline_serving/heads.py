@@ -1,7 +1,7 @@
 """Request heads that were parsed before: a client repeats itself, so most heads are known byte for byte.
 
-Only what the HTTP parser itself accepted is kept, and only in its plainest form (HTTP/1.1, kept open, no chunks, nothing
-expected): for the same bytes the parser would say the same again.
+Only what the HTTP parser itself accepted is kept, and only in its plainest form (HTTP/1.1, kept open, no chunks,
+nothing expected): for the same bytes the parser would say the same again.
 """
 
 from dataclasses import dataclass

@@ -56,6 +56,6 @@ class Lane:
             binding.bind_input(name, _DEVICE, 0, np.float32, [rows, 1], column.ctypes.data)
         for name, column in zip(self._outputs, told, strict=True):
             binding.bind_output(name, _DEVICE, 0, np.float32, [rows, 1], column.ctypes.data)
-        made = (binding, given, memoryview(given).cast("B"), told)
+        made = (binding, given, given.data.cast("B"), told)
         self._bound[rows] = made
         return made

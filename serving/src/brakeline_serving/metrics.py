@@ -113,13 +113,13 @@ class Metrics(Collector):
             for column, training in model.training:
                 named = [model.version, model.features[column]]
                 counts = _bins(slot, column)
-                bounds = [*map(str, training.edges), "+Inf"]
-                features.add_metric(named, _cumulative(bounds, counts), None)  # type: ignore[arg-type]
+                edges = [*map(str, training.edges), "+Inf"]
+                features.add_metric(named, _cumulative(edges, counts), None)
                 missing.add_metric(named, counts[-1])
                 index.add_metric(named, distribution.stability(training, counts))
                 running = np.cumsum(training.counts) / max(sum(training.counts) + training.missing, 1)
-                for bound, share in zip(bounds, running, strict=True):
-                    shares.add_metric([*named, bound], float(share))
+                for edge, share in zip(edges, running, strict=True):
+                    shares.add_metric([*named, edge], float(share))
         yield from (features, missing, index, shares)
 
 

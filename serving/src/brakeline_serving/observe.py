@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brakeline_serving.ask import Ask
-from brakeline_serving.cells import MARGIN_M, SLOT, SPREAD_M
+from brakeline_serving.cells import MARGIN_M, SLOT, SPREAD_M, Cells
 from brakeline_serving.counters import Counters
 from brakeline_serving.distribution import MOST_BINS
 from brakeline_serving.lane import Matrix
@@ -97,7 +97,7 @@ class Observer:
             _add(cells, start + column * MOST_BINS, np.bincount(places, minlength=1))
 
 
-def histogram(cells: memoryview, start: int, bounds: tuple[float, ...], values: NDArray[np.float64]) -> None:
+def histogram(cells: Cells, start: int, bounds: tuple[float, ...], values: NDArray[np.float64]) -> None:
     """Add values to a histogram's counts at `start`, one more than the bounds, and to the sum behind them."""
     known = values[np.isfinite(values)]
     if known.size:
@@ -105,7 +105,7 @@ def histogram(cells: memoryview, start: int, bounds: tuple[float, ...], values: 
         cells[start + len(bounds) + 1] += float(known.sum())
 
 
-def _add(cells: memoryview, start: int, counts: NDArray[np.int64]) -> None:
+def _add(cells: Cells, start: int, counts: NDArray[np.int64]) -> None:
     for place, count in enumerate(counts.tolist()):
         if count:
             cells[start + place] += count

@@ -66,7 +66,7 @@ class Repository:
         """Every version that is served, refused, or in the store; with `{"ready": true}` only what is served."""
         ready = _parse(body).ready
         served = self._plane.served
-        states = {version: ("READY", "") for version in served.versions}
+        states = dict.fromkeys(served.versions, ("READY", ""))
         if not ready:
             for version in (*served.refused, *(self.follower.there if self.follower else ())):
                 if version not in states and is_version(version):

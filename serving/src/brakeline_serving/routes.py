@@ -61,7 +61,9 @@ class Endpoint:
 class Routes:
     """Answers every request with the data plane; the one place where errors become statuses."""
 
-    def __init__(self, plane: DataPlane, metrics: Metrics, repository: Repository, guard: Guard, limits: Limits) -> None:
+    def __init__(
+        self, plane: DataPlane, metrics: Metrics, repository: Repository, guard: Guard, limits: Limits
+    ) -> None:
         self._plane = plane
         self._metrics = metrics
         self._counters = plane.counters
@@ -100,7 +102,7 @@ class Routes:
             endpoint, model, version = found or self._locate(request.path)
             name = endpoint.name
             if request.method not in endpoint.methods:
-                raise MethodNotAllowed(request.method, ", ".join(endpoint.methods))
+                _refuse_method(endpoint, request.method)
             if not endpoint.open_to_all:
                 self._guard.check(request.headers.get(b"authorization"))
             response = endpoint.answer(Call(request, model, version, done))
@@ -200,6 +202,10 @@ def _dressed(body: bytes, json_bytes: int | None, accepts: bytes | None) -> Resp
 
 def _get(name: str, tell: Callable[[Call], dict[str, Any]], *, open_to_all: bool = False) -> Endpoint:
     return Endpoint(name, ("GET", "HEAD"), lambda call: Response(200, _encode(tell(call))), open_to_all)
+
+
+def _refuse_method(endpoint: Endpoint, method: str) -> None:
+    raise MethodNotAllowed(method, ", ".join(endpoint.methods))
 
 
 def _trace(request: Request | None) -> dict[str, str]:

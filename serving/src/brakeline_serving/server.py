@@ -2,16 +2,18 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
 
-from brakeline_serving import diary, listeners
+from brakeline_serving import diary, listeners, workers
 from brakeline_serving.cells import Board
 from brakeline_serving.errors import BadSecret, CannotListen, ModelRefused
 from brakeline_serving.listeners import Listeners
 from brakeline_serving.settings import Settings
 from brakeline_serving.wishes import Wishes
+from brakeline_serving.workers import Place
 
 
 def run(settings: Settings) -> int:
@@ -25,8 +27,6 @@ def run(settings: Settings) -> int:
         return _not_serving(error)
     try:
         if settings.workers > 1:
-            from brakeline_serving import workers  # noqa: PLC0415
-
             return workers.run(settings, listening, lambda: announce(settings, listening))
         return serve(settings, listening)
     finally:
@@ -35,16 +35,21 @@ def run(settings: Settings) -> int:
 
 def serve(settings: Settings, listening: Listeners) -> int:
     """Serve in this process alone; returns the exit code."""
+    place = Place(Board(), Wishes(), 0, None)
+    return serve_as_worker(settings, listening, place, lambda: announce(settings, listening))
+
+
+def serve_as_worker(settings: Settings, listening: Listeners, place: Place, ready: Callable[[], object]) -> int:
+    """Serve in this process, one of several perhaps; `ready` is called when it does. Returns the exit code."""
 
     async def live() -> None:
         from brakeline_serving.worker import Worker  # noqa: PLC0415  a parent of workers does without
 
-        worker = Worker(settings, Board(), Wishes(), 0, listening)
-        await worker.serve(lambda: announce(settings, listening))
+        await Worker(settings, place, listening).serve(ready)
 
     try:
         uvloop.run(live())
-    except (ModelRefused, BadSecret) as error:
+    except (ModelRefused, BadSecret, CannotListen) as error:
         return _not_serving(error)
     return 0
 

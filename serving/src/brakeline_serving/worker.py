@@ -15,7 +15,6 @@ from brakeline_serving import access, diary, shadow
 from brakeline_serving import model as models
 from brakeline_serving.batch import Batcher
 from brakeline_serving.bulk import Bulk
-from brakeline_serving.cells import Board
 from brakeline_serving.connections import Connections
 from brakeline_serving.counters import Counters
 from brakeline_serving.dataplane import DataPlane
@@ -30,6 +29,7 @@ from brakeline_serving.settings import Settings
 from brakeline_serving.store import Follower, Served
 from brakeline_serving.tls import Certificate
 from brakeline_serving.wishes import Wishes
+from brakeline_serving.workers import Place
 
 FILE_VERSION = "1"  # of a model that is served from a file, without a store
 
@@ -44,40 +44,40 @@ _ERRORS_ONLY = 3  # onnxruntime's own lines on stderr are no JSON
 class Worker:
     """One process's part of a server; the parts are put together here."""
 
-    def __init__(self, settings: Settings, board: Board, wishes: Wishes, number: int, listeners: Listeners) -> None:
+    def __init__(self, settings: Settings, place: Place, listeners: Listeners) -> None:
         """Load a model served from a file and read the secrets. Raises ModelRefused, BadSecret."""
         onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
         self._settings = settings
         self._listeners = listeners
-        self._number = number
+        self._place = place
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        counters = Counters(board, number)
+        counters = Counters(place.board, place.number)
         self._shadow = shadow.Shadow(counters)
         kept = settings.predictions
-        self._log = PredictionLog(kept, settings.name, number, counters) if kept else None
+        self._log = PredictionLog(kept, settings.name, place.number, counters) if kept else None
         self._observer = Observer(counters, self._shadow, self._log)
         self.plane = DataPlane(settings.name, counters, Batcher(counters, self._observer, Bulk(counters)))
         self.guard = Guard(settings.secrets.token)
         self.certificate = Certificate.of(settings.secrets)
-        self._follower = self._new_follower(wishes)
-        metrics = Metrics(settings.name, board, lambda: self.plane.served, self._settle)
+        self._follower = self._new_follower(place.wishes)
+        metrics = Metrics(settings.name, place.board, lambda: self.plane.served, self._settle)
         self.routes = Routes(self.plane, metrics, Repository(self.plane, self._follower), self.guard, settings.limits)
         told = access.AccessLog(self.loop) if settings.access_log else None
         self._connections = Connections(self.routes, self.loop.time, settings.limits, told)
         if settings.file is not None:
             self._adopt(Served(primary=models.load(settings.file, FILE_VERSION, settings.name)))
 
-    async def serve(self, listening: Callable[[], object], parent: int | None = None) -> None:
+    async def serve(self, listening: Callable[[], object]) -> None:
         """Serve until a signal, or until the other end of the parent's pipe closes."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self._stop.set)
-        if self._settings.until_stdin_closes and parent is None:
+        if self._settings.until_stdin_closes:
             self._stop_when_closed(sys.stdin.fileno())
-        if parent is not None:
-            self._stop_when_closed(parent)
+        if self._place.parent is not None:
+            self._stop_when_closed(self._place.parent)
         self.loop.set_exception_handler(_report)
-        listener = self._listeners.tcp[self._number]
+        listener = self._listeners.tcp[self._place.number]
         spare = [socket.socket(fileno=os.dup(each.fileno())) for each in (listener, self._listeners.unix) if each]
         context = self.certificate.context if self.certificate else None
         servers = [await self.loop.create_server(self._connections, sock=listener, ssl=context, backlog=4096)]
@@ -155,11 +155,8 @@ class Worker:
             self._follower.stop(timeout_s=0.2)
         if self._log is not None:
             self._log.close(timeout_s=1.0)
-        self._connections_closed()
-        diary.note("stopped")
-
-    def _connections_closed(self) -> None:
         self.plane.counters.set("connections", 0.0)
+        diary.note("stopped")
 
     def _stop_when_closed(self, pipe: int) -> None:
         """A starter that is killed cannot signal; but the pipe it holds closes with it."""
