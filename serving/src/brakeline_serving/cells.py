@@ -65,6 +65,7 @@ FIXED, _FIXED_CELLS = _places(
         ("logged", 1),
         ("log_dropped", 1),
         ("wishes_met", 1),
+        ("ready", 1),
     )
 )
 SLOT, _SLOT_CELLS = _places(

@@ -17,6 +17,7 @@ from brakeline_serving.infer import Parameter, Signature
 from brakeline_serving.lane import Column
 
 _MOST_KEPT = 256  # forms, orders and headers of binary requests; beyond it they are forgotten and worked out anew
+_LONGEST_KEPT_BYTES = 8192
 _NAN = float("nan")
 _encode = msgspec.json.Encoder().encode
 
@@ -119,19 +120,23 @@ class Codec:
 
     def _read_any(self, body: bytes, json_bytes: int | None) -> Ask:
         request, raw = infer.decode(body, json_bytes)
+        ask = self.read_parsed(request, raw)
+        features = self._signature.features
+        ordered = [tensor.name for tensor in request.inputs] == list(features)
+        if json_bytes and len(raw) == 4 * ask.count * len(features) and ordered and json_bytes <= _LONGEST_KEPT_BYTES:
+            if len(self._headers) >= _MOST_KEPT:
+                self._headers.clear()
+            self._headers[body[:json_bytes]] = _Header(ask.count, ask.form, ask.id, ask.parameters)
+        return ask
+
+    def read_parsed(self, request: infer.Request, raw: memoryview) -> Ask:
+        """The rows of a request and what it wants; `raw` holds its binary tensors. Raises what `infer` raises."""
         infer.check_id(request)
         names = tuple(infer.wanted_outputs(self._signature, request))
         form = self._form(names, infer.binary_outputs(request, names))
         columns = infer.columns_of(self._signature, request, raw)
         features = self._signature.features
-        count = len(columns[features[0]])
-        ordered = [tensor.name for tensor in request.inputs] == list(features)
-        if json_bytes and len(raw) == 4 * count * len(features) and ordered:
-            if len(self._headers) >= _MOST_KEPT:
-                self._headers.clear()
-            header = _Header(count, form, request.id, request.parameters)
-            self._headers[body[:json_bytes]] = header
-        return Ask(rows_of(columns, features), count, form, request.id, request.parameters)
+        return Ask(rows_of(columns, features), len(columns[features[0]]), form, request.id, request.parameters)
 
     def _form(self, names: tuple[str, ...], binary: tuple[bool, ...]) -> Form:
         plain = not any(binary)

@@ -7,7 +7,7 @@ import brakeline_serving
 from brakeline_serving import diary, infer
 from brakeline_serving.ask import Ask
 from brakeline_serving.batch import Batcher
-from brakeline_serving.cells import SLOT
+from brakeline_serving.cells import FIXED, SLOT
 from brakeline_serving.counters import Counters
 from brakeline_serving.errors import NotReady, UnknownModel
 from brakeline_serving.model import PLATFORM, Model
@@ -33,6 +33,7 @@ class DataPlane:
         """Serve this from the next request on, and say what changed."""
         before, self.served = self.served, served
         self.counters.set("wishes_met", served.met)
+        self.counters.set("ready", float(served.primary is not None))
         kept = [model.key for model in served.versions.values()]
         for model in served.versions.values():
             model.slot = self.counters.slot(model.key, kept)
@@ -71,8 +72,10 @@ class DataPlane:
         return {"name": SERVER, "version": brakeline_serving.__version__, "extensions": EXTENSIONS}
 
     def readiness(self) -> dict[str, Any]:
-        """Which version is served, and what was refused though. Raises NotReady without a primary."""
+        """Which version is served, and what was refused though. Raises NotReady until every worker has a primary."""
         model = self.find(self.name, None)
+        if not self.counters.board.table[:, FIXED["ready"]].all():
+            raise NotReady(self.name, ["a worker is still loading"])
         return {"ready": True, "model": self.name, "version": model.version, "refused": self.served.refused}
 
     def model_readiness(self, name: str, version: str | None) -> dict[str, Any]:
@@ -107,6 +110,7 @@ class DataPlane:
             "max_batch_size": infer.MAX_ROWS,
             "input": [_configured(feature) for feature in model.features],
             "output": [_configured(output) for output in model.outputs],
+            "parameters": {"brakeline.contract": {"string_value": model.contract.to_json()}},
         }
 
     def statistics(self, name: str, version: str | None) -> dict[str, Any]:

@@ -23,28 +23,36 @@ _MISSING_ROW = np.full((1, 1), np.nan, dtype=np.float32)
 _MISSING_ROW.flags.writeable = False
 
 
-class _InputParameters(msgspec.Struct):
+class InputParameters(msgspec.Struct):
+    """Where an input's values are, if not in `data`."""
+
     binary_data_size: int | None = None
     shared_memory_region: str | None = None
 
 
-class _Input(msgspec.Struct):
+class Input(msgspec.Struct):
+    """A tensor of values, by name."""
+
     name: str
     shape: list[int]
     datatype: str
     data: list[float | list[float | None] | None] | None = None
-    parameters: _InputParameters | None = None
+    parameters: InputParameters | None = None
 
 
-class _OutputParameters(msgspec.Struct):
+class OutputParameters(msgspec.Struct):
+    """How an output is wanted."""
+
     binary_data: bool | None = None
     classification: int = 0
     shared_memory_region: str | None = None
 
 
-class _Output(msgspec.Struct):
+class Output(msgspec.Struct):
+    """An output asked for."""
+
     name: str
-    parameters: _OutputParameters | None = None
+    parameters: OutputParameters | None = None
 
 
 Parameter = bool | int | float | str | None
@@ -53,8 +61,8 @@ Parameter = bool | int | float | str | None
 class Request(msgspec.Struct):
     """The JSON part of an inference request."""
 
-    inputs: list[_Input]
-    outputs: list[_Output] | None = None
+    inputs: list[Input]
+    outputs: list[Output] | None = None
     id: str | None = None
     parameters: dict[str, Parameter] | None = None
 
@@ -122,7 +130,7 @@ def columns_of(model: Signature, request: Request, raw: memoryview) -> dict[str,
     return _with_missing(model, columns, rows)
 
 
-def _check(model: Signature, tensor: _Input, earlier_rows: int) -> int:
+def _check(model: Signature, tensor: Input, earlier_rows: int) -> int:
     """The tensor's number of rows, once its name, datatype and shape are found to be allowed."""
     name, shape = tensor.name, tensor.shape
     if name not in model.features:
@@ -140,7 +148,7 @@ def _check(model: Signature, tensor: _Input, earlier_rows: int) -> int:
     return shape[0]
 
 
-def _from_json(tensor: _Input, rows: int) -> list[float | None]:
+def _from_json(tensor: Input, rows: int) -> list[float | None]:
     data = tensor.data
     if data is None:
         raise FieldRefused(f"{tensor.name}: data", "none", "data or, with binary tensors, binary_data_size")
@@ -157,7 +165,7 @@ def _from_json(tensor: _Input, rows: int) -> list[float | None]:
     return [row[0] for row in cast(list[list[float | None]], data)]
 
 
-def _from_binary(tensor: _Input, rows: int, raw: memoryview, size: int) -> Column:
+def _from_binary(tensor: Input, rows: int, raw: memoryview, size: int) -> Column:
     if tensor.data is not None:
         raise FieldRefused(tensor.name, "data and binary_data_size", "one of the two")
     if size != rows * _ITEM_BYTES:

@@ -77,9 +77,9 @@ class Repository:
             for version, (state, reason) in states.items()
         ]
 
-    def load(self, name: str, body: bytes, done: Done) -> None:
-        """Load the versions that a request names, or what the pointer names. Raises for a request that is wrong."""
-        versions = self._versions(name, body)
+    def load(self, name: str, raw: dict[str, Any], done: Done) -> None:
+        """Load the versions that parameters name, or what the pointer names. Raises for a request that is wrong."""
+        versions = self._versions(name, raw)
         if self.follower is None:
             done(None if all(version in self._plane.served.versions for version in versions) else self._file_only())
             return
@@ -101,9 +101,9 @@ class Repository:
 
         self._when_met(self.follower.wishes.change(wish), check, done)
 
-    def unload(self, name: str, body: bytes, done: Done) -> None:
-        """Unload versions loaded by request, or the whole model where the request names none."""
-        versions = self._versions(name, body)
+    def unload(self, name: str, raw: dict[str, Any], done: Done) -> None:
+        """Unload versions loaded by request, or the whole model where the parameters name none."""
+        versions = self._versions(name, raw)
         if self.follower is None:
             raise StoreDecides("the file's version")
         served, pointer = self._plane.served, self.follower.pointer_stamp()
@@ -130,10 +130,9 @@ class Repository:
     def _file_only(self) -> ServingError:
         return StoreDecides("another version than the file's")
 
-    def _versions(self, name: str, body: bytes) -> list[str]:
+    def _versions(self, name: str, raw: dict[str, Any]) -> list[str]:
         if name != self._plane.name:
             raise UnknownModel("model", name, [self._plane.name])
-        raw = _parse(body).parameters or {}
         unknown = set(raw) - {"version", "config", "unload_dependents"}
         if unknown:
             raise FieldRefused("parameters", sorted(unknown)[0][:100], "version, or a config with version_policy")
@@ -166,6 +165,11 @@ class Repository:
                 loop.call_later(_POLL_S, look)
 
         look()
+
+
+def parameters_in(body: bytes) -> dict[str, Any]:
+    """The parameters of a request to load or unload. Raises Malformed."""
+    return _parse(body).parameters or {}
 
 
 def _parse(body: bytes) -> _Body:

@@ -26,7 +26,7 @@ from brakeline_serving.errors import (
 from brakeline_serving.guard import Guard
 from brakeline_serving.messages import Done, Request, Response
 from brakeline_serving.metrics import Metrics
-from brakeline_serving.repository import Repository
+from brakeline_serving.repository import Repository, parameters_in
 
 _MODELS, _REPOSITORY = "/v2/models/", "/v2/repository/models/"
 _TENSORS_AT, _ACCEPTS, _ENCODED = b"inference-header-content-length", b"accept-encoding", b"content-encoding"
@@ -169,10 +169,10 @@ class Routes:
         return Response(200, _encode(self._repository.index(call.request.body)))
 
     def _load(self, call: Call) -> None:
-        self._repository.load(call.model, call.request.body, self._later(call, "load"))
+        self._repository.load(call.model, parameters_in(call.request.body), self._later(call, "load"))
 
     def _unload(self, call: Call) -> None:
-        self._repository.unload(call.model, call.request.body, self._later(call, "unload"))
+        self._repository.unload(call.model, parameters_in(call.request.body), self._later(call, "unload"))
 
     def _later(self, call: Call, name: str) -> Callable[[ServingError | None], None]:
         def done(error: ServingError | None) -> None:

@@ -2,6 +2,7 @@
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 from brakeline_serving import diary
 from brakeline_serving.errors import BadSecret
@@ -39,6 +40,24 @@ class Certificate:
         self.context.load_cert_chain(self.chain, self.key)
         diary.note("certificate_changed", file=self.chain)
         return True
+
+    def for_grpc(self) -> Any:
+        """The same for gRPC's library, which asks for it at each handshake."""
+        import grpc  # noqa: PLC0415  only where gRPC is wanted
+
+        def configuration() -> Any:
+            pair = (self.key.read_bytes(), self.chain.read_bytes())
+            return grpc.ssl_server_certificate_configuration([pair])
+
+        given: list[Any] = [self._stamps]
+
+        def changed() -> Any:
+            if given[0] == self._stamps:
+                return None
+            given[0] = self._stamps
+            return configuration()
+
+        return grpc.dynamic_ssl_server_credentials(configuration(), changed)
 
     def _read(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -62,7 +62,8 @@ class Worker:
         self.certificate = Certificate.of(settings.secrets)
         self._follower = self._new_follower(place.wishes)
         metrics = Metrics(settings.name, place.board, lambda: self.plane.served, self._settle)
-        self.routes = Routes(self.plane, metrics, Repository(self.plane, self._follower), self.guard, settings.limits)
+        self._repository = Repository(self.plane, self._follower)
+        self.routes = Routes(self.plane, metrics, self._repository, self.guard, settings.limits)
         told = access.AccessLog(self.loop) if settings.access_log else None
         self._connections = Connections(self.routes, self.loop.time, settings.limits, told)
         if settings.file is not None:
@@ -83,6 +84,7 @@ class Worker:
         servers = [await self.loop.create_server(self._connections, sock=listener, ssl=context, backlog=4096)]
         if self._listeners.unix is not None:
             servers.append(await self.loop.create_unix_server(self._connections, sock=self._listeners.unix))
+        calls = await self._answer_calls()
         if self._follower is not None:
             self._follower.start()
         sweeper = asyncio.create_task(self._sweep())
@@ -93,8 +95,20 @@ class Worker:
         for server in servers:
             server.close()
         await self._take_waiting(spare, context)
-        await self._drain()
+        ends = calls.stop(_DRAIN_S) if calls else asyncio.sleep(0)
+        await asyncio.gather(self._drain(), ends)
         self._end()
+
+    async def _answer_calls(self) -> Any:
+        """Start gRPC, where it is wanted; its library is loaded for nobody else."""
+        if self._listeners.grpc_port is None:
+            return None
+        from brakeline_serving import grpc_service  # noqa: PLC0415
+
+        host = f"[{self._listeners.host}]" if ":" in self._listeners.host else self._listeners.host
+        service = grpc_service.Service(self.plane, self._repository, self.guard)
+        address, most_bytes = f"{host}:{self._listeners.grpc_port}", self._settings.limits.body_bytes
+        return await grpc_service.start(service, address, self.certificate, most_bytes)
 
     def _new_follower(self, wishes: Wishes) -> Follower | None:
         if self._settings.store is None:
