@@ -34,6 +34,8 @@ class AccessLog:
 
     def write(self) -> None:
         """Write what waits."""
+        if not self._lines:
+            return
         lines, self._lines = self._lines, []
         told = [_line(at, exchange, seconds) for at, exchange, seconds in lines]
         if self._dropped:

@@ -100,6 +100,12 @@ class Metrics(Collector):
             start, end = SLOT[part], SLOT[part] + len(bounds) + 2
             rows = [([model.version], slot[start:end]) for model, slot in slots]
             yield _histogram(f"brakeline_{name}_metres", told, rows, ["version"], bounds)
+            # A histogram with negative bounds has no sum in Prometheus' format.
+            mean = GaugeMetricFamily(f"brakeline_{name}_mean_metres", f"Mean. {told}", labels=["version"])
+            for named, counted in rows:
+                if counted[:-1].sum():
+                    mean.add_metric(named, float(counted[-1] / counted[:-1].sum()))
+            yield mean
         labels = ["version", "feature"]
         features = HistogramMetricFamily(
             "brakeline_feature", "Readings on the training data's own edges; no sum is kept.", labels=labels

@@ -64,8 +64,8 @@ class Worker:
         metrics = Metrics(settings.name, place.board, lambda: self.plane.served, self._settle)
         self._repository = Repository(self.plane, self._follower)
         self.routes = Routes(self.plane, metrics, self._repository, self.guard, settings.limits)
-        told = access.AccessLog(self.loop) if settings.access_log else None
-        self._connections = Connections(self.routes, self.loop.time, settings.limits, told)
+        self._access = access.AccessLog(self.loop) if settings.access_log else None
+        self._connections = Connections(self.routes, self.loop.time, settings.limits, self._access)
         if settings.file is not None:
             self._adopt(Served(primary=models.load(settings.file, FILE_VERSION, settings.name)))
 
@@ -169,6 +169,8 @@ class Worker:
             self._follower.stop(timeout_s=0.2)
         if self._log is not None:
             self._log.close(timeout_s=1.0)
+        if self._access is not None:
+            self._access.write()
         self.plane.counters.set("connections", 0.0)
         diary.note("stopped")
 
