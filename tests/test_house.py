@@ -13,7 +13,10 @@ from tests.conftest import HOUSE
 PACKAGES = [file.parent for file in HOUSE.rglob("pyproject.toml") if ".venv" not in file.parts]
 DECLARATION = "steps/synthesize/src/brakeline_synthesize/contract.py"
 # A local file ends in one of these; what git tracks may name no machine and no package registry.
-TEXTS = (".py", ".md", ".toml", ".lock", ".yaml", ".yml", ".json", ".csv", ".j2", ".cfg", ".ipynb", "run")
+TEXTS = (
+    *(".py", ".js", ".css", ".html", ".md", ".toml", ".lock", ".yaml", ".yml", ".json", ".csv", ".j2", ".cfg"),
+    *(".ipynb", "run"),
+)
 
 
 def tracked() -> list[Path]:
@@ -24,17 +27,20 @@ def tracked() -> list[Path]:
     return [HOUSE / name for name in listed.stdout.split("\n") if name and (HOUSE / name).is_file()]
 
 
-def sources(*rooms: str) -> list[Path]:
-    return [file for file in tracked() if file.suffix == ".py" and file.relative_to(HOUSE).parts[0] in rooms]
+def sources(*rooms: str, endings: tuple[str, ...] = (".py",)) -> list[Path]:
+    return [file for file in tracked() if file.suffix in endings and file.relative_to(HOUSE).parts[0] in rooms]
 
 
 def test_feature_names_are_declared_in_one_file() -> None:
     """No other code names a feature: it asks the contract for a role."""
     # These two are their own role's name, which is what code may ask for.
     names = set(CONTRACT.names) - {"vehicle_class", "grade"}
-    for file in sources("steps", "orchestrator", "serving", "bench", "build.py"):
+    code = (".py", ".js", ".html", ".css")
+    for file in sources("steps", "orchestrator", "serving", "bench", "build.py", endings=code):
         if str(file.relative_to(HOUSE)) != DECLARATION:
-            literals = set(re.findall(r"[\"'](\w+)[\"']", file.read_text()))
+            # In a script a name is also a key or a property without quotes.
+            word = r"[\"'](\w+)[\"']" if file.suffix == ".py" else r"(\w+)"
+            literals = set(re.findall(word, file.read_text()))
             assert not names & literals, f"{file.relative_to(HOUSE)}: {names & literals}"
 
 
@@ -58,7 +64,8 @@ def test_steps_import_nothing_of_each_other() -> None:
 def test_files_are_short_and_no_drawer_is_among_them() -> None:
     """Under 300 lines each, and none is named for having no subject."""
     drawers = {"utils", "helpers", "common", "base", "constants", "types", "misc"}
-    for file in sources("steps", "orchestrator", "serving", "tests", "bench", "build.py"):
+    rooms = ("steps", "orchestrator", "serving", "tests", "bench", "build.py")
+    for file in sources(*rooms, endings=(".py", ".js", ".css")):
         assert len(file.read_text().splitlines()) <= 300, file
         assert file.stem not in drawers, file
 

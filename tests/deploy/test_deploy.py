@@ -35,7 +35,7 @@ def serving(store: Path) -> Iterator[str]:
         yield ready.read_text().strip()
     finally:
         child.terminate()
-        child.wait(10)
+        child.wait(30)
 
 
 def registered(chain: Chain, folder: Path, version: str, sha256: str = "") -> Path:
@@ -75,11 +75,13 @@ def test_a_version_is_served_proven_and_rolled_back(good: Chain, tmp_path: Path)
 def test_deploy_refuses_without_a_passed_verdict(good: Chain, tiny: Chain, tmp_path: Path) -> None:
     """Failed, about another model, or a registration of another graph: 65, and the store is not touched."""
     passed = json.loads(good.verdict.read_text())
-    (tmp_path / "failed").write_text(json.dumps(passed | {"passed": False}))
+    (tmp_path / "failed").write_text(json.dumps(verdict.sealed(passed | {"passed": False})))
+    (tmp_path / "altered").write_text(json.dumps(passed | {"contract_version": 99}))
     one = registered(good, tmp_path, "1")
     other = registered(good, tmp_path, "9", "f" * 64)
     nowhere = "http://127.0.0.1:1"
     assert apply(good, tmp_path, one, nowhere, verdict=tmp_path / "failed").code == 65
+    assert apply(good, tmp_path, one, nowhere, verdict=tmp_path / "altered").code == 65
     assert apply(good, tmp_path, one, nowhere, model=tiny.model).code == 65
     assert apply(good, tmp_path, other, nowhere).code == 65
     assert not (tmp_path / "store").exists()

@@ -149,22 +149,33 @@ def model(folder: Path) -> Path:
 def test_a_verdict_counts_for_its_model_alone(tmp_path: Path) -> None:
     """Passed, all gates passed, and this very graph: only then."""
     made = model(tmp_path / "model")
-    good = {"schema_version": 1, "passed": True, "gates": [{"name": "a", "passed": True}],
-            "model_sha256": verdict.model_sha256(made)}  # fmt: skip
+    gate = {"name": "a", "passed": True, "value": 0.5, "limit": 0.5}
+    said = {"schema_version": 2, "passed": True, "gates": [gate], "model_sha256": verdict.model_sha256(made)}
     file = tmp_path / "verdict.json"
-    file.write_text(json.dumps(good))
+    file.write_text(json.dumps(good := verdict.sealed(said)))
     assert verdict.require_passed(file, made) == good
     changes: tuple[dict[str, object], ...] = (
         {"passed": 1},
         {"passed": None},
         {"gates": []},
         {"gates": [{"name": "a"}]},
+        {"gates": [gate | {"value": 0.51}]},
+        {"gates": [gate | {"value": "nan"}]},
+        {"gates": [gate | {"value": True}]},
+        {"gates": [gate | {"limit": None}]},
         {"model_sha256": ""},
     )
     for change in changes:
-        file.write_text(json.dumps(good | change))
-        with pytest.raises(Refused):
+        file.write_text(json.dumps(verdict.sealed(said | change)))
+        with pytest.raises(Refused, match=r"did not pass|another model"):
             verdict.require_passed(file, made)
+    for seal in ({}, {"seal": None}, {"seal": "0" * 64}):
+        file.write_text(json.dumps(said | seal))
+        with pytest.raises(Refused, match="altered"):
+            verdict.require_passed(file, made)
+    file.write_text(json.dumps(good | {"note": "added by hand"}))
+    with pytest.raises(Refused, match="altered"):
+        verdict.require_passed(file, made)
     for text in ("", "null", "[]", json.dumps(good | {"schema_version": 99})):
         file.write_text(text)
         with pytest.raises(UnreadableArtifact):

@@ -12,6 +12,7 @@ from brakeline_register import attempts
 from brakeline_register.attempts import Attempt, Count
 from brakeline_register.sqlite import SqliteRegistry
 from stepkit.errors import UnreadableArtifact
+from stepkit.verdict import sealed
 
 from tests.conftest import BIN, Chain, Done, command
 from tests.steps.verbs import VERBS
@@ -27,11 +28,12 @@ def attempt(model: str, passed: bool = False, dataset: str | None = DATASET) -> 
 
 def judged(**changes: object) -> dict[str, Any]:
     """A verdict, as far as an attempt needs it."""
-    gates = [{"name": "parity", "passed": False}, {"name": "size", "passed": True}, {"name": "nodes", "passed": False}]
-    return {
-        "schema_version": 1, "gate_version": 2, "passed": False, "model_sha256": "a" * 64, "holdout_sha256": HOLDOUT,
+    kept = {"value": 1.0, "limit": 2.0}
+    gates = [{"name": name, "passed": name == "size", **kept} for name in ("parity", "size", "nodes")]
+    return sealed({
+        "schema_version": 2, "gate_version": 2, "passed": False, "model_sha256": "a" * 64, "holdout_sha256": HOLDOUT,
         "training": {"dataset_sha256": DATASET}, "gates": gates, **changes,
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def record(verdict: Path, registry: Path, out: Path) -> Done:
@@ -63,7 +65,7 @@ def test_an_attempt_is_a_verdict_in_short(tmp_path: Path) -> None:
 @pytest.mark.parametrize("passed", [True, "true", 1, None])
 def test_only_a_whole_pass_counts_as_passed(passed: object) -> None:
     """The literal `true`, gates, and none of them failed; else it counts as refused."""
-    good = [{"name": "parity", "passed": True}]
+    good = [{"name": "parity", "passed": True, "value": 0.0, "limit": 0.0}]
     assert attempts.of(judged(passed=passed, gates=good), Path("v")).passed is (passed is True)
     assert not attempts.of(judged(passed=passed), Path("v")).passed
     assert not attempts.of(judged(passed=passed, gates=[]), Path("v")).passed
@@ -115,7 +117,7 @@ def test_a_model_without_a_dataset_is_recorded_and_not_counted(tmp_path: Path) -
 
 BROKEN: dict[str, object] = {
     "no verdict": ["passed"],
-    "another schema": judged(schema_version=2),
+    "another schema": judged(schema_version=3),
     "no model": judged(model_sha256=None),
     "no holdout": judged(holdout_sha256="short"),
     "no gate version": judged(gate_version="2"),

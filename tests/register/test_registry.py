@@ -10,6 +10,7 @@ import pytest
 from brakeline_register.registry import NoSuchVersion, State, open_registry
 from brakeline_register.sqlite import SqliteRegistry
 from stepkit.errors import StepError, TryAgain, UnreadableArtifact
+from stepkit.verdict import sealed
 
 from tests.conftest import BIN, Chain, Done, command
 
@@ -138,13 +139,17 @@ def test_register_refuses_without_a_passed_verdict(good: Chain, tiny: Chain, tmp
     """Failed, altered, empty, of another schema, about another model: 65 each time, and the registry stays empty."""
     passed = json.loads(good.verdict.read_text())
     one_failed = passed["gates"][1] | {"passed": False}
+    beyond = passed["gates"][1] | {"value": passed["gates"][1]["limit"] + 1}
     wrong = {
-        "failed": passed | {"passed": False},
-        "passed by a word": passed | {"passed": "true"},
-        "a gate failed": passed | {"gates": [one_failed]},
-        "no gates": passed | {"gates": []},
-        "another schema": passed | {"schema_version": 2},
-        "another model": passed | {"model_sha256": "0" * 64},
+        "failed": sealed(passed | {"passed": False}),
+        "passed by a word": sealed(passed | {"passed": "true"}),
+        "a gate failed": sealed(passed | {"gates": [one_failed]}),
+        "a value beyond its limit": sealed(passed | {"gates": [beyond]}),
+        "no gates": sealed(passed | {"gates": []}),
+        "another schema": sealed(passed | {"schema_version": 1}),
+        "another model": sealed(passed | {"model_sha256": "0" * 64}),
+        "altered": passed | {"seed": passed["seed"] + 1},
+        "without a seal": {key: value for key, value in passed.items() if key != "seal"},
         "not a verdict": ["passed"],
     }
     for name, content in wrong.items():

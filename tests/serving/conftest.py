@@ -19,6 +19,9 @@ import onnx
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
+from playwright.sync_api import Page, expect
+
+from tests.conftest import Chain
 
 NAME = "stopping-distance"
 PATIENCE_S = 15.0  # the machine may be busy; nothing here takes that long otherwise
@@ -263,3 +266,22 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         code = server.stop()
     assert code == 0
     assert '"event": "bug"' not in server.log.read_text()
+
+
+@pytest.fixture(scope="session")
+def served(tiny: Chain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the tiny chain's model, for the tests of the page."""
+    server = Server("--model", str(tiny.model / "model.onnx"), log=tmp_path_factory.mktemp("page") / "server.log")
+    try:
+        server.wait_for_version("1")
+        yield server
+    finally:
+        code = server.stop()
+    assert code == 0
+    assert '"event": "bug"' not in server.log.read_text()
+
+
+def settle(page: Page) -> None:
+    """Wait until the page has shown the answers to all that it asked."""
+    for section in ("answer", "plot"):
+        expect(page.locator(f"#{section}")).to_have_attribute("aria-busy", "false")

@@ -105,8 +105,9 @@ def test_verdict_and_dossier_say_it(found: Attempts | None, findings: Findings, 
 
 
 def test_attempts_are_told_and_not_judged(findings: Findings, case: Case) -> None:
-    """However many there were, no gate changes its answer."""
+    """However many there were, no gate changes its answer; the seal is of all that is told."""
     before = verdict.verdict(findings, replace(case, attempts=None))
     after = verdict.verdict(findings, replace(case, attempts=Attempts(99, 99)))
     assert before.pop("attempts") != after.pop("attempts")
+    assert before.pop("seal") != after.pop("seal")
     assert before == after

@@ -1,24 +1,21 @@
-"""The gate, tested by what it must refuse: sabotaged models, each killed by the check meant for it."""
+"""The gate as a whole: it fails closed, can be replayed, passes the honest; `test_sabotages.py` has what it refuses."""
 
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from brakeline_validate import examine, gates, sweeps
 from brakeline_validate.candidate import Candidate
 from brakeline_validate.examine import Findings, Holdout
 from brakeline_validate.gates import Gate, Judged
-from brakeline_validate.loop import closed_loop
-from brakeline_validate.loop.closed_loop import Driven
-from onnx import helper, numpy_helper
 from stepkit.errors import StepError
 
 from tests.conftest import Chain, command
+from tests.validate.sabotages import graphs
+from tests.validate.sabotages.attempt import cut, failed
 
 
 @pytest.fixture(scope="module")
@@ -26,86 +23,8 @@ def holdout(good: Chain) -> Holdout:
     return Holdout.read(good.holdout).first(20_000)
 
 
-# Gates that have no figure where neither floor nor faulty drives are given, and nothing is driven.
+# Gates that have no figure where neither floor nor faulty drives are given; those of the loop `failed` leaves out.
 NOT_SHOWN = {"behind the limit", "better than possible", "faults beyond their limit"}
-NOT_SHOWN |= set(closed_loop.figures(Driven("nobody", []), None).values)
-
-
-def failed(findings: Findings) -> set[str]:
-    return {judged.gate.name for judged in findings.judged if not judged.passed}
-
-
-def sabotaged(good: Chain, folder: Path, change: Callable[[onnx.ModelProto], None]) -> Candidate:
-    """The good model with its graph changed; the rest of the artifact as it was."""
-    shutil.copytree(good.model, folder)
-    model = onnx.load(folder / "model.onnx")
-    change(model)
-    onnx.save(model, folder / "model.onnx")
-    return Candidate.load(folder)
-
-
-def rename(model: onnx.ModelProto, old: str, new: str) -> None:
-    """Let the node that makes `old` make `new`, so that something else can make `old`."""
-    for node in model.graph.node:
-        node.output[:] = [new if name == old else name for name in node.output]
-
-
-def bound_is_the_median(model: onnx.ModelProto) -> None:
-    rename(model, "stopping_distance_upper_m", "discarded")
-    model.graph.node.append(helper.make_node("Identity", ["stopping_distance_m"], ["stopping_distance_upper_m"]))
-
-
-def scale(output: str, factor: float) -> Callable[[onnx.ModelProto], None]:
-    def change(model: onnx.ModelProto) -> None:
-        rename(model, output, "honest")
-        model.graph.initializer.append(numpy_helper.from_array(np.array(factor, dtype=np.float32), "factor"))
-        model.graph.node.append(helper.make_node("Mul", ["honest", "factor"], [output]))
-
-    return change
-
-
-def fail_safe_removed(model: onnx.ModelProto) -> None:
-    for node in model.graph.node:
-        if node.op_type == "Greater":
-            node.op_type = "Less"
-            node.input[:] = [node.input[0], "never"]
-    model.graph.initializer.append(numpy_helper.from_array(np.array(-1.0, dtype=np.float32), "never"))
-
-
-def thresholds_shifted(model: onnx.ModelProto) -> None:
-    for node in model.graph.node:
-        for attribute in node.attribute:
-            if attribute.name == "nodes_values":
-                attribute.floats[:] = [value * 1.02 for value in attribute.floats]
-
-
-def always_flagged(model: onnx.ModelProto) -> None:
-    for node in model.graph.node:
-        if node.op_type == "Greater":
-            node.input[1] = "always"
-    model.graph.initializer.append(numpy_helper.from_array(np.array(-1.0, dtype=np.float32), "always"))
-
-
-SABOTAGES: dict[str, tuple[Callable[[onnx.ModelProto], None], str]] = {
-    "the bound is the median": (bound_is_the_median, "bound missed"),
-    "the bound is cut by a tenth": (scale("stopping_distance_upper_m", 0.9), "bound missed"),
-    "the bound is five times as long": (scale("stopping_distance_upper_m", 5.0), "bound width"),
-    "the median is off by a third": (scale("stopping_distance_m", 0.67), "relative error"),
-    "distances are negative": (scale("stopping_distance_m", -1.0), "impossible answers"),
-    "the bound is NaN": (scale("stopping_distance_upper_m", float("nan")), "impossible answers"),
-    "the fail-safe is removed": (fail_safe_removed, "fail-safe missed"),
-    "everything is flagged": (always_flagged, "needless flags"),
-    "thresholds are shifted": (thresholds_shifted, "parity"),
-}
-
-
-@pytest.mark.parametrize("sabotage", SABOTAGES)
-def test_a_sabotaged_model_is_refused_by_its_gate(sabotage: str, good: Chain, holdout: Holdout, tmp_path: Path) -> None:
-    """Each sabotage fails the gate meant for it."""
-    change, gate = SABOTAGES[sabotage]
-    findings = examine.examine(sabotaged(good, tmp_path / "model", change), None, holdout)
-    assert not findings.passed
-    assert gate in failed(findings)
 
 
 def test_the_honest_model_passes(good: Chain, holdout: Holdout) -> None:
@@ -116,12 +35,8 @@ def test_the_honest_model_passes(good: Chain, holdout: Holdout) -> None:
 def test_a_model_for_another_contract_fails_without_being_asked(good: Chain, holdout: Holdout, tmp_path: Path) -> None:
     """A stale contract is one failed gate, and no figure is made up for the others."""
 
-    def stale(model: onnx.ModelProto) -> None:
-        for entry in model.metadata_props:
-            if entry.key == "brakeline.contract":
-                entry.value = entry.value.replace('"high":70.0', '"high":71.0')
-
-    findings = examine.examine(sabotaged(good, tmp_path / "model", stale), None, holdout)
+    stale = cut(graphs.stale)(good, tmp_path)
+    findings = examine.examine(Candidate.load(stale.model), None, holdout)
     assert failed(findings) == {"contract"}
     assert findings.overall is None
 
@@ -153,8 +68,8 @@ def test_no_gates_are_no_pass() -> None:
 def test_a_worse_model_does_not_replace_the_champion(good: Chain, holdout: Holdout, tmp_path: Path) -> None:
     """The same holdout decides: a median 8 % off is refused beside the champion, the champion's twin is not."""
     champion = Candidate.load(good.model)
-    worse = sabotaged(good, tmp_path / "worse", scale("stopping_distance_m", 1.08))
-    assert "worse than champion" in failed(examine.examine(worse, champion, holdout))
+    worse = cut(graphs.scaled(graphs.MEDIAN, 1.08))(good, tmp_path)
+    assert "worse than champion" in failed(examine.examine(Candidate.load(worse.model), champion, holdout))
     assert failed(examine.examine(champion, champion, holdout)) == NOT_SHOWN
 
 
@@ -193,9 +108,8 @@ def test_the_dossier_needs_nothing_from_outside(good: Chain) -> None:
     assert page.index("Passed") < page.index("What was checked")
     for gate in gates.TABLE:
         assert gate.name in page
-    fetched = re.findall(r"(?:src|href)=\"(?!#)[^\"]*\"|@import|url\((?!#|&quot;#)", page)
+    fetched = re.findall(r"(?:src|href)=\"(?!#|data:)[^\"]*\"|@import|url\((?!#|&quot;#)", page)
     assert fetched == []
-    assert page.count("<svg") == 6
 
 
 @pytest.mark.parametrize("damage", ["no graph", "half a graph", "no probes"])

@@ -83,7 +83,7 @@ def test_every_fault_of_the_catalogue_has_a_row(good: Chain) -> None:
     assert set(faults.LIMITS) <= in_data
     page = good.dossier.read_text()
     for name in in_data:
-        assert f"<td>{name.replace('_', ' ')}</td>" in page, name
+        assert f'<td class="name">{name.replace("_", " ")}</td>' in page, name
 
 
 def test_a_bound_that_forgets_a_fault_is_beyond_its_limit(good: Chain) -> None:

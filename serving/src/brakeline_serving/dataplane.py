@@ -94,6 +94,7 @@ class DataPlane:
             "parameters": {
                 "contract": model.contract.to_object(),
                 "outputs": _described(model),
+                "training": model.training,
                 "sha256": model.sha256,
                 "version": model.version,
                 "refused": self.served.refused,
@@ -162,4 +163,7 @@ def _configured(name: str) -> dict[str, Any]:
 
 
 def _described(model: Model) -> Mapping[str, dict[str, str]]:
-    return {name: {"unit": output.unit, "description": output.description} for name, output in model.outputs.items()}
+    return {
+        name: {"unit": output.unit, "description": output.description, "role": output.role or name}
+        for name, output in model.outputs.items()
+    }

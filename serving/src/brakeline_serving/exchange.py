@@ -43,4 +43,4 @@ class Exchange:
         """The answer as it goes over the wire."""
         assert self.response is not None
         line = _CLOSE if is_last else _KEEP if self.old else b""
-        return to_bytes(self.response, line, self.request.method != "HEAD")
+        return to_bytes(self.response, line, self.request.method != "HEAD" and self.response.status != 304)

@@ -6,6 +6,12 @@ nothing expected): for the same bytes the parser would say the same again.
 
 from dataclasses import dataclass
 
+KEPT_HEADERS = frozenset(
+    (
+        *(b"content-length", b"transfer-encoding", b"content-encoding", b"accept-encoding", b"if-none-match"),
+        *(b"expect", b"inference-header-content-length", b"authorization", b"traceparent"),
+    )
+)
 MOST_HEADS = 1024
 LONGEST_HEAD_BYTES = 4096
 _END = b"\r\n\r\n"

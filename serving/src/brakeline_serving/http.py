@@ -25,19 +25,13 @@ from brakeline_serving.errors import (
     ServingError,
 )
 from brakeline_serving.exchange import Exchange
-from brakeline_serving.heads import Head
+from brakeline_serving.heads import KEPT_HEADERS, Head
 from brakeline_serving.messages import Request
 
 _LINGER_S = 2.0  # for a client to read the error before unread data reset the connection
 _SLICE_BYTES = 4 * 1024  # a reader that stalls holds up no more answers than one slice asks for
 _MAX_UNSENT_BYTES = 256 * 1024
 _MOST_PENDING = 64  # requests of one connection that wait for their answers
-_KEPT_HEADERS = frozenset(
-    (
-        *(b"content-length", b"transfer-encoding", b"content-encoding", b"accept-encoding"),
-        *(b"expect", b"inference-header-content-length", b"authorization", b"traceparent"),
-    )
-)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -51,8 +45,7 @@ class Connection(asyncio.Protocol):
         self._limits = connections.limits
         self._parser = httptools.HttpRequestParser(self)
         self._pending: deque[Exchange] = deque()
-        self._closing = False  # no more is read
-        self._ended = False  # the client sends no more
+        self._closing = self._ended = False  # no more is read; the client sends no more
         self._paused = False
         self._held = b""  # received, and left unparsed until earlier answers are on their way
         self._receiving = False
@@ -187,7 +180,7 @@ class Connection(asyncio.Protocol):
         self._grow_head(len(name) + len(value) + 4)
         if self._in_head:
             name = name.lower()
-            if name in _KEPT_HEADERS:
+            if name in KEPT_HEADERS:
                 self._headers[name] = value
 
     def on_headers_complete(self) -> None:

@@ -116,7 +116,7 @@ class Metrics(Collector):
             "brakeline_feature_training_share", "Share of the training data up to an edge.", labels=[*labels, "le"]
         )
         for model, slot in slots:
-            for column, training in model.training:
+            for column, training in model.distribution:
                 named = [model.version, model.features[column]]
                 counts = _bins(slot, column)
                 edges = [*map(str, training.edges), "+Inf"]

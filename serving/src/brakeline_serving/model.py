@@ -25,6 +25,7 @@ from brakeline_serving.lane import Column, Lane
 
 OUTPUTS_KEY = "brakeline.outputs"
 GOLDEN_KEY = "brakeline.golden"
+TRAINING_KEY = "brakeline.training"  # what it was trained on, if it says so
 GOLDEN_RELATIVE, GOLDEN_ABSOLUTE = 1e-4, 1e-6  # float32 arithmetic differs that much between CPUs
 OUT_OF_RANGE_ROLE = "out_of_range"  # the flag that the model's fail-safe raises; > 0.5 is raised
 OOD_ROLE, UPPER_ROLE, GAP_ROLE = "ood_score", "stopping_distance_upper_m", "range"
@@ -67,19 +68,21 @@ class Model:
     """One version of a model, checked and warm.
 
     `features` and `outputs` are in the graph's order, `optional` may be left out of a request, `flags` are
-    the outputs that count as out of range. `lane` is the event loop's, `beside` the thread's for large requests.
+    the outputs that count as out of range. `lane` is the event loop's, `beside` the thread's for large requests;
+    `training` is what the model says of its origin, for people.
     """
 
     version: str
     sha256: str
     contract: Contract
     outputs: Mapping[str, Output]
+    training: Mapping[str, Any]
     features: tuple[str, ...]
     optional: frozenset[str]
     flags: tuple[str, ...]
     session: Any
     parts: Parts
-    training: _Places
+    distribution: _Places
     codec: Codec = field(init=False)
     lane: Lane = field(init=False)
     beside: Lane = field(init=False)
@@ -119,12 +122,13 @@ def load(path: Path, version: str, name: str = "model") -> Model:
         sha256=hashlib.sha256(content).hexdigest(),
         contract=contract,
         outputs={name: outputs[name] for name in answers},
+        training=_read(path, metadata, TRAINING_KEY, dict[str, Any]) if TRAINING_KEY in metadata else {},
         features=features,
         optional=frozenset(feature.name for feature in contract.features if feature.missing_allowed),
         flags=tuple(name for name, output in outputs.items() if (output.role or name) == OUT_OF_RANGE_ROLE),
         session=session,
         parts=_parts(contract, {name: outputs[name] for name in answers}, features),
-        training=_read_training(path, metadata, features),
+        distribution=_read_distribution(path, metadata, features),
     )
     _check_golden(path, model, golden := _read(path, metadata, GOLDEN_KEY, _Golden))
     model.key = key_of(version, model.sha256)
@@ -133,7 +137,7 @@ def load(path: Path, version: str, name: str = "model") -> Model:
     return model
 
 
-def _read_training(path: Path, metadata: Mapping[str, str], features: tuple[str, ...]) -> _Places:
+def _read_distribution(path: Path, metadata: Mapping[str, str], features: tuple[str, ...]) -> _Places:
     if distribution.KEY not in metadata:
         return ()
     try:

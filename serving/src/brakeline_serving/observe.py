@@ -89,7 +89,7 @@ class Observer:
             if part.gap is not None:
                 histogram(cells, slot + SLOT["margin"], MARGIN_M, rows[fit, part.gap] - upper[fit])
         start = slot + SLOT["features"]
-        for column, training in model.training:
+        for column, training in model.distribution:
             values = rows[:, column]
             # NaN sorts behind everything, and so has the last bin to itself.
             places = np.searchsorted(training.edges, values, side="left")

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 import httptools
 import msgspec
 
-from brakeline_serving import compression, diary
+from brakeline_serving import compression, diary, static
 from brakeline_serving import metrics as prometheus
 from brakeline_serving.ask import Answers, Ask
 from brakeline_serving.connections import Limits
@@ -71,9 +71,7 @@ class Routes:
         self._guard = guard
         self._limits = limits
         self._paths: dict[bytes, tuple[Endpoint, str, str | None]] = {}
-        told = {"name": plane.name, "protocol": "/v2", "metrics": "/metrics"}
         self._endpoints = {
-            "/": _get("root", lambda _: told, open_to_all=True),
             "/v2": _get("server", lambda _: plane.server_metadata()),
             "/v2/health/live": _get("live", lambda _: {"live": True}, open_to_all=True),
             "/v2/health/ready": _get("ready", lambda _: plane.readiness(), open_to_all=True),
@@ -88,11 +86,7 @@ class Routes:
             "/v2/repository/models/*/unload": Endpoint("unload", ("POST",), self._unload),
             "/metrics": Endpoint("metrics", ("GET", "HEAD"), self._exposition),
         }
-
-    def serve_static(self, path: str, content_type: bytes, body: bytes, extra: bytes = b"") -> None:
-        """Serve bytes that never change under a path, to anyone; `extra` holds header lines, each ended by CR LF."""
-        response = Response(200, body, content_type, extra)
-        self._endpoints[path] = Endpoint("root", ("GET", "HEAD"), lambda _: response, open_to_all=True)
+        self._endpoints |= {path: _file(file) for path, file in static.files(plane.name).items()}
 
     def answer(self, request: Request, done: Done) -> Response | None:
         """Answer a request, now or later; an unforeseen failure is a 500 whose traceback goes to the log only."""
@@ -202,6 +196,11 @@ def _dressed(body: bytes, json_bytes: int | None, accepts: bytes | None) -> Resp
 
 def _get(name: str, tell: Callable[[Call], dict[str, Any]], *, open_to_all: bool = False) -> Endpoint:
     return Endpoint(name, ("GET", "HEAD"), lambda call: Response(200, _encode(tell(call))), open_to_all)
+
+
+def _file(file: static.File) -> Endpoint:
+    """The page's files hold nothing secret, and a browser that loads them has no token yet."""
+    return Endpoint("root", ("GET", "HEAD"), lambda call: file.answer(call.request), open_to_all=True)
 
 
 def _refuse_method(endpoint: Endpoint, method: str) -> None:

@@ -71,6 +71,14 @@ def in_pairs(pairs: Named, distance_m: Vector, answers: dict[str, Vector], drive
     return found
 
 
+def missed_in(
+    slices: Named, distance_m: Vector, answers: dict[str, Vector], drive: NDArray[np.int64]
+) -> dict[str, Share]:
+    """Share of missed bounds in each slice that has rows, with its interval; arrays (N,)."""
+    hits = _missed(distance_m, answers)
+    return {name: share(hits[rows], drive[rows]) for name, rows in slices if rows.any()}
+
+
 def _missed(distance_m: Vector, answers: dict[str, Vector], factor: float = 1.0) -> NDArray[np.bool_]:
     """Which stops (N,) were longer than so many times their bound; written so that a NaN bound is a missed one."""
     missed: NDArray[np.bool_] = ~(distance_m <= factor * answers[UPPER])

@@ -30,6 +30,7 @@ from brakeline_validate import (
 from brakeline_validate.candidate import FLAG, MEDIAN, NOVELTY, UPPER, Candidate, Vector
 from brakeline_validate.faults import UnderFault
 from brakeline_validate.gates import Figures, Judged
+from brakeline_validate.intervals import Share
 from brakeline_validate.limit import Beside, Floor
 from brakeline_validate.loop import closed_loop, drive
 from brakeline_validate.loop.closed_loop import Driven
@@ -89,6 +90,7 @@ class Findings:
     driven: Driven | None = None
     champion_driven: Driven | None = None
     seed: int = 0
+    missed: dict[str, Share] = field(default_factory=dict)  # of each observable slice, with its interval
 
     @property
     def passed(self) -> bool:
@@ -155,6 +157,7 @@ def _shown(holdout: Holdout, answers: dict[str, Vector], findings: Findings) -> 
     measured = (holdout.distance_m, answers, holdout.drive)
     asked = (holdout.inputs, holdout.contract)
     figures = coverage.overall(findings.overall, *measured)
+    findings.missed = coverage.missed_in(slices.observable(*asked), *measured)
     figures.update(coverage.in_slices(findings.observable, slices.observable(*asked), *measured))
     figures.update(coverage.in_pairs(slices.pairs(*asked), *measured))
     figures.add("impossible answers", physical.impossible_share(answers))

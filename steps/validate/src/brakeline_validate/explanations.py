@@ -153,9 +153,9 @@ EXPLANATIONS: dict[str, Explanation] = {
         "The note tells reading and place; ask the model about its neighbourhood.",
     ),
     "deaf readings": Explanation(
-        "Readings among speed, friction, grade and mass over whose range the bound hardly changes, in the tenth of the "
-        "rows where it changes most.",
-        "`LEAST_RESPONSE` in `sweeps.py`: a quarter to a half of what honest models show.",
+        "Readings among speed, friction, grade and mass over whose range the bound hardly changes, as a mean of all "
+        "rows of the sweep.",
+        "`LEAST_RESPONSE` in `sweeps.py`: between what honest models show and what chance leaves of a scrambled one.",
         "Is the reading there in the dataset, under its own name and in its own unit?",
     ),
     "beats physics": Explanation(

@@ -8,7 +8,7 @@ from typing import Any
 
 from stepkit import artifacts
 from stepkit.errors import StepError, UnreadableArtifact
-from stepkit.verdict import SCHEMA_VERSION
+from stepkit.verdict import SCHEMA_VERSION, sealed
 
 from brakeline_validate import GATE_VERSION, limit
 from brakeline_validate.case import Case
@@ -33,7 +33,7 @@ class VerdictDiffers(StepError):
 
 def verdict(findings: Findings, case: Case) -> dict[str, Any]:
     """The verdict as JSON: the same model, champion, attempts, holdout and gate version give the same bytes."""
-    return {
+    said = {
         "schema_version": SCHEMA_VERSION,
         "gate_version": GATE_VERSION,
         "passed": findings.passed,
@@ -56,6 +56,7 @@ def verdict(findings: Findings, case: Case) -> dict[str, Any]:
         "closed_loop": findings.driven.facts() if findings.driven else None,
         "champion_closed_loop": _short(findings.champion_driven),
     }
+    return sealed(said)
 
 
 def _writable(score: Score) -> dict[str, float | None]:

@@ -1,0 +1,57 @@
+"""The closed loop as the benchmark of the gate measures it: policies side by side on the same runs, and its time."""
+
+import time
+from collections.abc import Callable
+
+from _report import Figure
+from brakeline_validate.candidate import Candidate
+from brakeline_validate.case import Case
+from brakeline_validate.loop import closed_loop, outcome
+from brakeline_validate.loop.closed_loop import SCENARIOS, Driven
+from brakeline_validate.loop.policy import Policy, TimeToCollision, TwoStages
+
+from tests.conftest import Chain
+
+SEED, ROUNDS, BUDGET_S = 1, 3, 90.0
+POLICIES: tuple[Callable[[int], Policy], ...] = (
+    TwoStages,
+    lambda n: TwoStages(n, bound_is_median=True),
+    TimeToCollision,
+)
+
+
+def figures(chain: Chain) -> list[Figure]:
+    """What each policy hits and brakes for, and how long driving and the whole gate take."""
+    model = Candidate.load(chain.model)
+    told, took = list[Figure](), list[float]()
+    for policy in POLICIES:
+        start = time.perf_counter()
+        driven = closed_loop.drive_all(model, SEED, policy)
+        took.append(time.perf_counter() - start)
+        told += _of_policy(driven, judged=policy is TwoStages)
+    runs = sum(scenario.runs for scenario in SCENARIOS)
+    whole = [_whole_gate_s(chain) for _ in range(ROUNDS)]
+    return [
+        *told,
+        Figure("closed-loop runs a second, three policies", [runs / each for each in took], "runs/s"),
+        Figure("whole gate / budget", [each / BUDGET_S for each in whole], "share of 90 s", "<= 1"),
+    ]
+
+
+def _of_policy(driven: Driven, *, judged: bool) -> list[Figure]:
+    hits = outcome.total(driven.outcomes, "beyond", positive=True)
+    nuisance = outcome.total(driven.outcomes, "nuisance", positive=False)
+    named = (("hits beyond the allowed", hits, "<= 0.015"), ("brakes for nothing", nuisance, "<= 0.02"))
+    found = []
+    for name, rate, aim in named:
+        found.append(Figure(f"{driven.policy}: {name}", [rate.value], f"share of {rate.runs:,} runs"))
+        upper = f"{driven.policy}: {name}, upper end of 95 %"
+        found.append(Figure(upper, [rate.upper], "share of runs", aim if judged else None))
+    return found
+
+
+def _whole_gate_s(chain: Chain) -> float:
+    """Seconds from the artifacts to the findings, at the default size of the closed loop."""
+    start = time.perf_counter()
+    Case.read(chain.model, chain.holdout, chain.faulty, chain.floor, chain.champion, runs=240).examine()
+    return time.perf_counter() - start
