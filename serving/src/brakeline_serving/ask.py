@@ -12,13 +12,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Form:
-    """Which outputs a reply has, by name and place in the graph, which are binary (none: ()), and a row's template."""
+    """Which outputs a reply has, by name and place in the graph, and which of them are binary (none: ()).
 
-    __slots__ = ("binary", "names", "places", "template")
+    `template` is the JSON of a reply of one row, all of it plain or all binary; `columns` selects such an answer.
+    """
+
+    __slots__ = ("binary", "columns", "names", "places", "template")
 
     def __init__(self, names: tuple[str, ...], places: tuple[int, ...], binary: tuple[bool, ...], template: bytes):
         self.names = names
         self.places = places
+        in_order = places == tuple(range(places[0], places[0] + len(places)))
+        self.columns: slice | list[int] = slice(places[0], places[0] + len(places)) if in_order else list(places)
         self.binary = binary
         self.template = template
 

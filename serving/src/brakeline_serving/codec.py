@@ -144,7 +144,8 @@ class Codec:
         if known is not None:
             return known
         places = tuple(list(self._signature.outputs).index(name) for name in names)
-        one = b'{"name":%b,"datatype":"FP32","shape":[1,1],"data":[%%b]}'
+        said = b'"data":[%%b]' if plain else b'"parameters":{"binary_data_size":4}'
+        one = b'{"name":%b,"datatype":"FP32","shape":[1,1],' + said + b"}"
         parts = [one % _encode(name).replace(b"%", b"%%") for name in names]
         template = self._row_start + b'%b"outputs":[' + b",".join(parts) + b"]}"
         form = Form(names, places, binary if not plain else (), template)
@@ -166,6 +167,9 @@ class Codec:
             if form is not self.all:
                 numbers = [numbers[place] for place in form.places]
             return form.template % (extra, *numbers), None
+        if ask.count == 1 and all(form.binary):
+            head = form.template % extra
+            return head + answers.matrix[form.columns, start].tobytes(), len(head)
         outputs: list[bytes] = []
         raw: list[bytes] = []
         for at, (name, place) in enumerate(zip(form.names, form.places, strict=True)):
