@@ -1,5 +1,9 @@
-"""What the process runner adds to the same steps called one after the other by hand, and what its cache saves."""
+"""What the process runner adds to the same steps called one after the other by hand, and what its cache saves.
 
+`--rounds N` (3 unless told) interleaves so many.
+"""
+
+import argparse
 import json
 import subprocess
 import sys
@@ -9,7 +13,6 @@ from pathlib import Path
 
 from _report import Figure, report
 
-ROUNDS = 3
 ROWS, HOLDOUT_ROWS, FAULTY_ROWS = "20000", "10000", "6666"
 BIN = Path(sys.executable).parent
 CSV = """# unit: wheel_speed_mps = m/s, stopping_distance_m = m
@@ -20,8 +23,11 @@ wheel_speed_mps,vehicle_class,stopping_distance_m
 
 def main() -> None:
     """Interleave rounds of the pipeline, of the cached pipeline, and of the same commands by hand."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen, sys.argv[1:] = parser.parse_known_args()
     added, cached = [], []
-    for _ in range(ROUNDS):
+    for _ in range(chosen.rounds):
         with tempfile.TemporaryDirectory() as folder:
             by_hand = _by_hand(Path(folder) / "hand")
             first, again = (_by_runner(Path(folder) / "runner") for _ in range(2))

@@ -81,9 +81,10 @@ def test_installs_are_checked_by_hash(build: types.ModuleType) -> None:
 @pytest.mark.slow
 def test_a_benchmark_reports_in_the_agreed_form() -> None:
     """One JSON object: bench, machine, figures with value, unit, aim, met and rounds."""
-    told = json.loads(command("python", HOUSE / "build.py", "bench", "runner", "--json").stdout)
+    words = ("bench", "runner", "--rounds", "1", "--json")
+    told = json.loads(command("python", HOUSE / "build.py", *words).stdout)
     assert told["bench"] == "runner"
     assert told["machine"]["cores"] >= 1
     for figure in told["figures"]:
         assert figure.keys() == {"name", "value", "unit", "aim", "met", "rounds"}
-        assert len(figure["rounds"]) == 3
+        assert len(figure["rounds"]) == 1

@@ -1,11 +1,16 @@
 """Options of a step: what their parsers take, and what they refuse."""
 
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 import typer
-from stepkit.app import Result, StepApp
+from stepkit.app import Result
 from stepkit.signature import read_signature, share, whole_number
+
+from tests.conftest import Done, command
+
+TOY = Path(__file__).with_name("toy_step.py")
 
 
 def parsed(option: object, text: str) -> object:
@@ -41,33 +46,24 @@ def test_a_share_is_described_as_a_number() -> None:
     assert described["rows"]["type"] == "INTEGER"
 
 
-def test_a_step_answers_questions_before_its_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_step_answers_questions_before_its_verbs() -> None:
     """A question with a value and one without are options of the step itself; `--help` tells them; verbs still run."""
-    app = StepApp("toy", "1", "A toy.")
+    assert toy("--list-toys").stdout == "bear, ball\n"
+    assert toy("--explain", "bear").stdout == "what a bear is\n"
+    assert toy("tell").result["verb"] == "tell"
+    told = toy("--help").stdout
+    for words in ("List the toys.", "Explain a toy.", "TOY", "--version"):
+        assert words in told
 
-    @app.question("--list-toys")
-    def toys(_: str) -> str:
-        """List the toys."""
-        return "bear, ball"
 
-    @app.question("--explain", about="TOY")
-    def explain(toy: str) -> str:
-        """Explain a toy."""
-        return f"what a {toy} is"
+def test_a_question_that_has_no_answer_is_an_error() -> None:
+    """It ends as a verb's error does: a line that says what was found, and the error's exit status."""
+    refused = toy("--explain", "moon")
+    assert refused.code == 2
+    assert refused.error["found"] == "moon"
+    assert refused.stdout == ""
 
-    @app.step("play", of_the_world=True)
-    def play() -> Result:
-        """Play."""
-        return Result(facts={"played": True})
 
-    def said(*words: str) -> str:
-        app(list(words), standalone_mode=False)
-        return capsys.readouterr().out
-
-    assert said("--list-toys") == "bear, ball\n"
-    assert said("--explain", "bear") == "what a bear is\n"
-    assert '"played": true' in said("play")
-    told = said("--help")
-    assert "Explain a toy." in told
-    assert "TOY" in told
-    assert "--version" in told
+def toy(*words: str) -> Done:
+    """The toy step as a process: run here, it would keep this one's children from hearing SIGTERM."""
+    return command("python", TOY, *words)

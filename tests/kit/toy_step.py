@@ -5,7 +5,7 @@ from typing import Annotated
 
 from stepkit import artifacts
 from stepkit.app import Result, StepApp
-from stepkit.errors import TryAgain
+from stepkit.errors import TryAgain, UsageError
 from stepkit.executor import ExecutorInput
 from stepkit.signature import input_artifact, input_artifacts, output_artifact, output_parameter, text, whole_number
 
@@ -48,6 +48,20 @@ def hand(given: ExecutorInput, handed: Output) -> Result:
     """Write down what the pipeline said of this task."""
     artifacts.write_json(handed, given.message)
     return Result()
+
+
+@app.question("--list-toys")
+def toys(_: str) -> str:
+    """List the toys."""
+    return "bear, ball"
+
+
+@app.question("--explain", about="TOY")
+def explain(toy: str) -> str:
+    """Explain a toy."""
+    if toy not in {"bear", "ball"}:
+        raise UsageError(f"--explain: found {toy!r}, allowed bear, ball", found=toy)
+    return f"what a {toy} is"
 
 
 app.step("count")(count)

@@ -1,6 +1,8 @@
 """The dossier as people meet it: in a browser, on a desk, a phone, at night and on paper."""
 
 import json
+import math
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -17,6 +19,8 @@ from playwright.sync_api import Page
 
 from tests.browser import Visits
 from tests.conftest import Chain
+from tests.validate.sabotages import graphs
+from tests.validate.sabotages.attempt import cut
 
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
@@ -250,6 +254,25 @@ def test_a_model_for_another_contract_has_a_page_too(tiny: Chain, visit: Visits,
     assert stale.model.sha256 in page.locator(".lineage").inner_text()
     for link in page.locator("nav a").all():
         assert page.locator(str(link.get_attribute("href"))).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("output", "factor"),
+    [(graphs.UPPER, math.nan), (graphs.UPPER, math.inf), (graphs.UPPER, 1e30), (graphs.MEDIAN, -1.0)],
+)
+def test_impossible_answers_have_a_page_too(
+    output: str, factor: float, tiny: Chain, visit: Visits, tmp_path: Path
+) -> None:
+    """Whatever a refused model says: the page tells that it is refused, and draws what can be drawn."""
+    model = cut(graphs.scaled(output, factor))(tiny, tmp_path).model
+    case = Case.read(model, tiny.holdout, tiny.faulty, tiny.floor, tiny.champion, runs=1)
+    dossier.write(tmp_path / "page.html", case.examine(), case)
+    page = visit((tmp_path / "page.html").as_uri(), viewport=PHONE)
+    assert page.locator("h1").inner_text() == "Refused"
+    assert page.evaluate(STICKING_OUT) == []
+    assert page.locator("#distances ~ .figures").first.locator("svg").count() == 4
+    drawn = page.locator("svg.figure, svg.row").evaluate_all("all => all.map(each => each.outerHTML).join()")
+    assert not re.search(r"=\"[^\"]*\b(nan|inf)\b", re.sub(r"aria-label=\"[^\"]*\"", "", drawn))
 
 
 def test_what_a_model_says_of_itself_is_text(case: Case, findings: Findings, visit: Visits, tmp_path: Path) -> None:

@@ -86,6 +86,13 @@ def test_steps_are_round(about: float, step: float) -> None:
     assert axes.round_step(about) == pytest.approx(step)
 
 
+def test_nothing_is_drawn_of_no_numbers() -> None:
+    """A path of nothing is empty: a browser takes a lone closing for an error."""
+    axis = axes.Axis(0.0, 1.0, 0.0, 100.0)
+    assert axes.band(axis, axis, [0.0, 1.0], [math.nan] * 2, [math.inf] * 2) == ""
+    assert axes.band(axis, axis, [0.0, 1.0], [0.0, 0.0], [1.0, 1.0]) == "M0.0,0.0L100.0,0.0L100.0,100.0L0.0,100.0Z"
+
+
 def trace(**instead: object) -> Trace:
     """From 20 m/s and 40 m away, without braking: contact after 2 s."""
     cycles = 40

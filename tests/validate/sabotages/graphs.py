@@ -174,7 +174,7 @@ def drawn(weight: float) -> Change:
 
     def change(model: onnx.ModelProto) -> None:
         honest = replaced(model, UPPER)
-        add(model, "RandomUniformLike", [honest], "noise", low=1.0, high=2.0)
+        add(model, "RandomUniformLike", [honest], "noise", low=1.0, high=2.0, seed=7.0)
         add(model, "Mul", [add(model, "Mul", ["noise", constant(model, weight)], "louder"), honest], "more")
         add(model, "Add", [honest, "more"], UPPER)
 

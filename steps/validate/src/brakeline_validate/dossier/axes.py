@@ -111,4 +111,5 @@ def line(x: Axis, y: Axis, points: Iterable[tuple[float, float]]) -> str:
 def band(x: Axis, y: Axis, at: Sequence[float], low: Sequence[float], high: Sequence[float]) -> str:
     """The area between two lines."""
     there, back = zip(at, low, strict=True), zip(reversed(at), reversed(high), strict=True)
-    return line(x, y, [*there, *back]) + "Z"
+    around = line(x, y, [*there, *back])
+    return around and f"{around}Z"

@@ -1,5 +1,7 @@
 """Stopping distance against speed, a chart for each road: median, bound, and the UK Highway Code's points."""
 
+import math
+
 from brakeline_validate.candidate import Candidate
 from brakeline_validate.dossier.axes import Axis, Figure, Panel, Point, Shape, band, line, round_up
 from brakeline_validate.highway_code import BRAKING_M, MPS_PER_MPH, ROADS, Curve, curve
@@ -31,15 +33,16 @@ def highway(model: Candidate) -> list[dict[str, float]]:
 
 def _figure(asked: Curve, dry: Curve) -> Figure:
     speeds = [speed * KMPH_PER_MPS for speed in asked.speed_mps]
-    most = round_up(max(asked.upper_m), 4)
+    median, upper = _possible(asked.median_m), _possible(asked.upper_m)
+    most = round_up(max((way for way in (*median, *upper) if math.isfinite(way)), default=1.0), 4)
     x, y = Axis(0.0, round_up(speeds[-1], 8), _LEFT, _RIGHT), Axis(0.0, most, _BOTTOM, _TOP)
     shapes = [
-        Shape("band", band(x, y, speeds, asked.median_m, asked.upper_m)),
-        Shape("bound", line(x, y, zip(speeds, asked.upper_m, strict=True))),
-        Shape("median", line(x, y, zip(speeds, asked.median_m, strict=True))),
+        Shape("band", band(x, y, speeds, median, upper)),
+        Shape("bound", line(x, y, zip(speeds, upper, strict=True))),
+        Shape("median", line(x, y, zip(speeds, median, strict=True))),
     ]
     if asked is not dry:
-        shapes.insert(0, Shape("reference", line(x, y, zip(speeds, dry.median_m, strict=True))))
+        shapes.insert(0, Shape("reference", line(x, y, zip(speeds, _possible(dry.median_m), strict=True))))
     factor = {"dry": 1, "wet": WET_FACTOR}.get(asked.road)
     points = [
         Point("code", round(x.at(mph * MPS_PER_MPH * KMPH_PER_MPS), 1), round(y.at(factor * way), 1))
@@ -52,3 +55,8 @@ def _figure(asked: Curve, dry: Curve) -> Figure:
     )
     panel = Panel(f"{asked.road} [m]", x, y, x.ticks(8), y.ticks(4), shapes, points)
     return Figure(told, _WIDTH, _HEIGHT, [panel], "speed [km/h]")
+
+
+def _possible(ways_m: list[float]) -> list[float]:
+    """A model that is refused may say anything: what is no distance is NaN, and has no place on a chart."""
+    return [way if 0.0 < way < math.inf else math.nan for way in ways_m]
