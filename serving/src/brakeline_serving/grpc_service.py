@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from brakeline_serving import diary, grpc_messages
 from brakeline_serving.ask import Answers, Ask
 from brakeline_serving.dataplane import DataPlane
-from brakeline_serving.errors import InternalError, NotReady, ServingError, UnknownModel
+from brakeline_serving.errors import InternalError, Malformed, NotReady, ServingError, UnknownModel
 from brakeline_serving.grpc_messages import message
 from brakeline_serving.grpc_request import from_map, set_parameters, to_request
 from brakeline_serving.guard import Guard
@@ -30,7 +31,8 @@ _CODES = {
     503: grpc.StatusCode.UNAVAILABLE,
 }
 _OPEN = ("ServerLive", "ServerReady")  # need no token, as probes have none
-_InferResponse, _StreamResponse = message("ModelInferResponse"), message("ModelStreamInferResponse")
+_InferRequest, _InferResponse = message("ModelInferRequest"), message("ModelInferResponse")
+_StreamResponse = message("ModelStreamInferResponse")
 
 Context = Any  # grpc.aio's, which is untyped
 
@@ -59,32 +61,30 @@ class Service:
             "RepositoryModelUnload": self._unload,
         }
         made = {name: self._unary(name, answer) for name, answer in answers.items()}
-        asked = message("ModelInferRequest").FromString
+        # Requests are parsed here: the library would answer what it cannot parse with UNKNOWN and a log of its own.
         made["ModelInfer"] = grpc.unary_unary_rpc_method_handler(
-            self._infer_call, asked, _InferResponse.SerializeToString
+            self._infer_call, response_serializer=_InferResponse.SerializeToString
         )
         made["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
-            self._infer_stream, asked, _StreamResponse.SerializeToString
+            self._infer_stream, response_serializer=_StreamResponse.SerializeToString
         )
         return grpc.method_handlers_generic_handler(SERVICE, made)
 
     def _unary(self, name: str, answer: Callable[[Any], Awaitable[dict[str, Any]]]) -> grpc.RpcMethodHandler:
-        respond = message(f"{name}Response")
+        asked, respond = message(f"{name}Request"), message(f"{name}Response")
 
-        async def call(request: Any, context: Context) -> Any:
+        async def call(content: bytes, context: Context) -> Any:
             try:
                 if name not in _OPEN:
                     self._guard.check(_metadata(context).get("authorization"))
-                response = respond(**await answer(request))
+                response = respond(**await answer(_parse(asked, content)))
             except Exception as error:  # noqa: BLE001  the one place where a bug becomes an answer
                 await self._abort(error, context, "grpc_other")
             else:
                 self._plane.counters.request("grpc_other", 200)
                 return response
 
-        return grpc.unary_unary_rpc_method_handler(
-            call, message(f"{name}Request").FromString, respond.SerializeToString
-        )
+        return grpc.unary_unary_rpc_method_handler(call, response_serializer=respond.SerializeToString)
 
     async def _abort(self, error: Exception, context: Context, endpoint: str) -> None:
         told = self._refused(error, endpoint)
@@ -98,26 +98,29 @@ class Service:
         self._plane.counters.request(endpoint, error.status)
         return error
 
-    async def _infer_call(self, request: Any, context: Context) -> Any:
+    async def _infer_call(self, content: bytes, context: Context) -> Any:
         try:
             metadata = _metadata(context)
             self._guard.check(metadata.get("authorization"))
-            return await self._infer(request, metadata.get("traceparent"))
+            return await self._infer(_parse(_InferRequest, content), metadata.get("traceparent"))
         except Exception as error:  # noqa: BLE001
             await self._abort(error, context, "grpc_infer")
 
-    async def _infer_stream(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+    async def _infer_stream(self, contents: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         metadata = _metadata(context)
         try:
             self._guard.check(metadata.get("authorization"))
         except ServingError as error:
             await self._abort(error, context, "grpc_infer")
-        async for request in requests:
+        async for content in contents:
+            asked = ""
             try:
+                request = _parse(_InferRequest, content)
+                asked = request.id
                 yield _StreamResponse(infer_response=await self._infer(request, metadata.get("traceparent")))
             except Exception as error:  # noqa: BLE001
                 told = self._refused(error, "grpc_infer")
-                yield _StreamResponse(error_message=str(told), infer_response=_InferResponse(id=request.id))
+                yield _StreamResponse(error_message=str(told), infer_response=_InferResponse(id=asked))
 
     async def _infer(self, request: Any, trace: bytes | None) -> Any:
         started_s = time.perf_counter()
@@ -209,6 +212,13 @@ async def start(service: Service, address: str, certificate: Certificate | None,
         server.add_secure_port(address, certificate.for_grpc())
     await server.start()
     return server
+
+
+def _parse(kind: Any, content: bytes) -> Any:
+    try:
+        return kind.FromString(content)
+    except DecodeError as error:
+        raise Malformed("message", str(error)) from error
 
 
 def _metadata(context: Context) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from brakeline_serving.workers import Place
 
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code."""
+    _allow_many_files()
     if settings.ready_file is not None:
         settings.ready_file.unlink(missing_ok=True)  # an earlier life's
     try:
@@ -31,6 +33,12 @@ def run(settings: Settings) -> int:
         return serve(settings, listening)
     finally:
         listening.remove_path()
+
+
+def _allow_many_files() -> None:
+    """Every connection is an open file, of which the usual limit allows a thousand."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def serve(settings: Settings, listening: Listeners) -> int:
