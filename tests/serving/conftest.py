@@ -162,8 +162,10 @@ class Server:
         assert self.process.stdout is not None
         self.announced = self.process.stdout.readline()
         assert self.announced, log.read_text()
-        self.url: str = json.loads(self.announced)["url"]
-        self.address = self.url.removeprefix("http://")
+        told = json.loads(self.announced)
+        self.url: str = told["url"]
+        self.grpc_address: str = told.get("grpc", "")
+        self.address = self.url.rpartition("/")[2]
         self.port = int(self.address.rpartition(":")[2])
 
     def ask(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Reply:
@@ -256,7 +258,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     store.add("3", scale=2.0)
     store.add("4", scale=5.0)
     store.point("3", shadow="4")
-    server = Server("--model-store", str(store.root), log=root / "server.log")
+    server = Server("--model-store", str(store.root), "--grpc-port", "0", log=root / "server.log")
     try:
         server.wait_for_version("3")
         yield server

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
 from brakeline_serving import model as models
-from brakeline_serving.dataplane import DataPlane
-from brakeline_serving.http import IDLE_S, RECEIVE_S, Connections
-from brakeline_serving.messages import Request
-from brakeline_serving.metrics import Metrics
-from brakeline_serving.routes import Routes
+from brakeline_serving.connections import Connections, Limits
+from brakeline_serving.messages import Request, Response
 from brakeline_serving.store import Served
 
 from tests.serving.conftest import NAME, make_model, tensor
+from tests.serving.parts import Parts, make_parts
 
+IDLE_S, RECEIVE_S = Limits().idle_s, Limits().receive_s
 Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter, "Clock"], Coroutine[Any, Any, None]]
 
 
@@ -44,8 +42,8 @@ class Clock:
 
 def _with_client(client: Client) -> None:
     async def run() -> None:
-        metrics, clock = Metrics(), Clock()
-        clock.connections = Connections(Routes(DataPlane(NAME, metrics), metrics), clock)
+        clock = Clock()
+        clock.connections = Connections(make_parts(NAME).routes, clock)
         server = await asyncio.get_running_loop().create_server(clock.connections, "127.0.0.1", 0)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         await asyncio.wait_for(client(reader, writer, clock), 10)
@@ -98,41 +96,58 @@ def test_a_request_that_trickles_in_gets_408(sent: bytes) -> None:
 
 
 class _Broken:
-    def run(self, names: object, columns: object) -> Awaitable[None]:
+    def run(self, rows: bytes, count: int) -> Any:
         raise RuntimeError("secret detail")
+
+
+def _answered(parts: Parts, *requests: Request) -> list[Response]:
+    """The answers to requests that arrive in one turn of the loop."""
+
+    async def ask() -> list[Response]:
+        later = [asyncio.get_running_loop().create_future() for _ in requests]
+        for request, waits in zip(requests, later, strict=True):
+            response = parts.routes.answer(request, waits.set_result)
+            if response is not None:
+                waits.set_result(response)
+        return list(await asyncio.wait_for(asyncio.gather(*later), 10))
+
+    return asyncio.run(ask())
+
+
+def _status(parts: Parts, target: bytes) -> int:
+    (response,) = _answered(parts, Request("GET", target, {}, b""))
+    return response.status
 
 
 def test_a_bug_is_a_500_without_its_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The client learns that it is not to blame, the log learns where, and the next request is served."""
     model = models.load(make_model(tmp_path / "model.onnx"), "1")
-    metrics = Metrics()
-    plane = DataPlane(NAME, metrics)
-    routes = Routes(plane, metrics)
+    parts = make_parts(NAME)
     body = json.dumps({"inputs": [tensor("speed_mps", 1.0)]}).encode()
     request = Request("POST", f"/v2/models/{NAME}/infer".encode(), {}, body)
-    plane.adopt(Served(primary=dataclasses.replace(model, session=_Broken())))
-    response = routes.answer(request)
-    assert response.status == 500
-    assert "secret" not in json.loads(response.body)["error"]
+    lane, model.lane = model.lane, _Broken()  # type: ignore[assignment]
+    parts.plane.adopt(Served(primary=model))
+    capsys.readouterr()
+    for response in _answered(parts, request, request):
+        assert response.status == 500
+        assert "secret" not in json.loads(response.body)["error"]
     logged = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert logged["event"] == "bug"
     assert "RuntimeError: secret detail" in logged["traceback"]
-    plane.adopt(Served(primary=model))
-    assert routes.answer(request).status == 200
+    model.lane = lane
+    assert _answered(parts, request)[0].status == 200
 
 
 def test_whole_urls_queries_and_quoted_names_find_their_way(tmp_path: Path) -> None:
     """Forms of a path that HTTP allows mean the same path."""
-    metrics = Metrics()
-    plane = DataPlane("a b", metrics)
-    plane.adopt(Served(primary=models.load(make_model(tmp_path / "model.onnx"), "1")))
-    routes = Routes(plane, metrics)
+    parts = make_parts("a b")
+    parts.plane.adopt(Served(primary=models.load(make_model(tmp_path / "model.onnx"), "1")))
     targets = (
         b"/v2/models/a%20b/ready?x=1",
         b"http://host:80/v2/models/a%20b/versions/%31/ready",
         b"/v2?",
         b"/",
     )
-    assert [routes.answer(Request("GET", target, {}, b"")).status for target in targets] == [200] * 4
-    assert routes.answer(Request("GET", b"http://[", {}, b"")).status == 400
-    assert routes.answer(Request("GET", b"/v2/models/%ff", {}, b"")).status == 404
+    assert [_status(parts, target) for target in targets] == [200] * 4
+    assert _status(parts, b"http://[") == 400
+    assert _status(parts, b"/v2/models/%ff") == 404

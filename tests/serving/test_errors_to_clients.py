@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +92,11 @@ CASES = [
     _binary("binary_header_beyond_the_body", "100000", "Inference-Header-Content-Length"),
     _binary("binary_header_that_is_no_length", "-1", "Inference-Header-Content-Length", "-1"),
     _binary("binary_header_too_long", "9" * 5000, "Inference-Header-Content-Length"),
-    Case("gzip", b"x", ("Content-Encoding", "gzip"), 415, headers={"Content-Encoding": "gzip"}),
+    Case("no_gzip", b"x", ("gzip body",), headers={"Content-Encoding": "gzip"}),
+    Case("cut_gzip", gzip.compress(b"{}")[:-4], ("gzip body", "cut off"), headers={"Content-Encoding": "gzip"}),
+    Case("raw_deflate", zlib.compress(b"{}")[2:], ("deflate body",), headers={"Content-Encoding": "deflate"}),
+    Case("brotli", b"x", ("Content-Encoding", "br", "gzip"), 415, headers={"Content-Encoding": "br"}),
+    Case("a_bomb", gzip.compress(b" " * 50_000_000), ("body",), 413, headers={"Content-Encoding": "gzip"}),
     Case("unknown_model", {"inputs": [SPEED]}, ("other", NAME), 404, "/v2/models/other/infer"),
     Case("unknown_version", {"inputs": [SPEED]}, ("9", "3, 4"), 404, f"/v2/models/{NAME}/versions/9/infer"),
     Case("unknown_path", None, ("/v3",), 404, "/v3", "GET"),

@@ -231,7 +231,12 @@ def test_the_artifact_carries_all_that_a_server_needs(tiny: Chain) -> None:
     golden = json.loads(properties["brakeline.golden"])
     assert golden == json.loads((tiny.model / "golden.json").read_text())
     assert golden["outputs"]["out_of_range"] == [0.0, 0.0, 1.0]
-    assert len(json.loads(properties["brakeline.training"])["dataset_sha256"]) == 64
+    training = json.loads(properties["brakeline.training"])
+    assert len(training["dataset_sha256"]) == 64
+    distribution = json.loads(properties["brakeline.distribution"])
+    assert list(distribution) == sorted(contract.names)
+    for told in distribution.values():
+        assert sum(told["counts"]) + told["missing"] == training["fit_rows"]
 
 
 def test_probe_rows_hold_the_estimators_answers(tiny: Chain, session: ort.InferenceSession) -> None:
@@ -251,5 +256,5 @@ def test_a_graph_that_differs_from_the_estimators_is_not_written(tiny: Chain, tm
     columns["stopping_distance_m"] *= np.float32(1.001)
     contract = data_contract.parse({entry.key: entry.value for entry in model.metadata_props}["brakeline.contract"])
     with pytest.raises(export.ParityError, match="differs"):
-        export.write(tmp_path / "model", model, columns, contract, {})
+        export.write(tmp_path / "model", model, columns, contract, {}, {})
     assert not (tmp_path / "model").exists()

@@ -1,20 +1,20 @@
-"""What the server answers, whatever the transport: health, metadata and inference on the model served."""
+"""What the server answers, whatever the transport: health, metadata, statistics and inference on the model served."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 import brakeline_serving
 from brakeline_serving import diary, infer
+from brakeline_serving.ask import Ask
+from brakeline_serving.batch import Batcher
+from brakeline_serving.cells import FIXED, SLOT
+from brakeline_serving.counters import Counters
 from brakeline_serving.errors import NotReady, UnknownModel
-from brakeline_serving.metrics import Metrics
-from brakeline_serving.model import PLATFORM, Column, Model
+from brakeline_serving.model import PLATFORM, Model
 from brakeline_serving.store import Served
 
 SERVER = "brakeline-serving"
-EXTENSIONS = ("binary_tensor_data", "model_configuration")
+EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 
 
 class DataPlane:
@@ -23,45 +23,71 @@ class DataPlane:
     `adopt` replaces all of it at once, between two requests: no request ever sees half a change.
     """
 
-    def __init__(self, name: str, metrics: Metrics) -> None:
+    def __init__(self, name: str, counters: Counters, batcher: Batcher) -> None:
         self.name = name
-        self._metrics = metrics
-        self._served = Served()
+        self.counters = counters
+        self._batcher = batcher
+        self.served = Served()
 
     def adopt(self, served: Served) -> None:
         """Serve this from the next request on, and say what changed."""
-        before, self._served = self._served, served
-        self._metrics.adopted(self.name, before, served)
-        for role, model, old in (
-            ("primary", served.primary, before.primary),
-            ("shadow", served.shadow, before.shadow),
-        ):
-            if model is not None and model is not old:
-                facts = {"version": model.version, "sha256": model.sha256}
-                diary.note("model_served", model=self.name, role=role, **facts)
+        before, self.served = self.served, served
+        self.counters.set("wishes_met", served.met)
+        self.counters.set("ready", float(served.primary is not None))
+        kept = [model.key for model in served.versions.values()]
+        for model in served.versions.values():
+            model.slot = self.counters.slot(model.key, kept)
+        loaded_before = {model.sha256 for model in before.versions.values()}
+        self.counters.add("loads", sum(model.sha256 not in loaded_before for model in served.versions.values()))
+        self.counters.add("refusals", sum(before.refused.get(what) != why for what, why in served.refused.items()))
+        for role, model, old in served.beside(before):
+            if model is not old:
+                diary.note("model_served", model=self.name, role=role, version=model.version, sha256=model.sha256)
         for what, why in served.refused.items():
             if before.refused.get(what) != why:
                 diary.warn("model_refused", model=self.name, what=what, message=why)
+
+    def infer(self, ask: Ask, model: Model) -> None:
+        """Have rows answered, together with what else arrives in this turn of the loop. Raises Overloaded."""
+        ask.model = model
+        self._batcher.add(ask)
+
+    def find(self, name: str, version: str | None) -> Model:
+        """The version of the model, None or "" meaning the primary. Raises UnknownModel, NotReady."""
+        if name != self.name:
+            raise UnknownModel("model", name, [self.name])
+        if not version:
+            if self.served.primary is None:
+                raise NotReady(self.name, self.served.refused.values())
+            return self.served.primary
+        versions = self.served.versions
+        if version not in versions:
+            if not versions:
+                raise NotReady(self.name, self.served.refused.values())
+            raise UnknownModel("version", version, versions)
+        return versions[version]
 
     def server_metadata(self) -> dict[str, Any]:
         """Name, version and extensions of the server."""
         return {"name": SERVER, "version": brakeline_serving.__version__, "extensions": EXTENSIONS}
 
     def readiness(self) -> dict[str, Any]:
-        """Which version is served, and what was refused though. Raises NotReady without a primary."""
-        model = self._find(self.name, None)
-        return {"ready": True, "model": self.name, "version": model.version, "refused": self._served.refused}
+        """Which version is served, and what was refused though. Raises NotReady until every worker has a primary."""
+        model = self.find(self.name, None)
+        if not self.counters.board.table[:, FIXED["ready"]].all():
+            raise NotReady(self.name, ["a worker is still loading"])
+        return {"ready": True, "model": self.name, "version": model.version, "refused": self.served.refused}
 
     def model_readiness(self, name: str, version: str | None) -> dict[str, Any]:
-        """Says that a version is served. Raises UnknownModel or NotReady."""
-        return {"name": name, "version": self._find(name, version).version, "ready": True}
+        """Says that a version is served. Raises as `find`."""
+        return {"name": name, "version": self.find(name, version).version, "ready": True}
 
     def model_metadata(self, name: str, version: str | None) -> dict[str, Any]:
-        """Tensors, contract and outputs' meaning of a version (None: the primary). Raises as `infer`."""
-        model = self._find(name, version)
+        """Tensors, contract and outputs' meaning of a version (None: the primary). Raises as `find`."""
+        model = self.find(name, version)
         return {
             "name": name,
-            "versions": list(self._served.versions),
+            "versions": list(self.served.versions),
             "platform": PLATFORM,
             "inputs": [_tensor(feature) for feature in model.features],
             "outputs": [_tensor(output) for output in model.outputs],
@@ -71,13 +97,13 @@ class DataPlane:
                 "training": model.training,
                 "sha256": model.sha256,
                 "version": model.version,
-                "refused": self._served.refused,
+                "refused": self.served.refused,
             },
         }
 
     def model_config(self, name: str, version: str | None) -> dict[str, Any]:
-        """The configuration in Triton's terms, where dims leave out the batch. Raises as `infer`."""
-        model = self._find(name, version)
+        """The configuration in Triton's terms, where dims leave out the batch. Raises as `find`."""
+        model = self.find(name, version)
         return {
             "name": name,
             "platform": PLATFORM,
@@ -85,42 +111,47 @@ class DataPlane:
             "max_batch_size": infer.MAX_ROWS,
             "input": [_configured(feature) for feature in model.features],
             "output": [_configured(output) for output in model.outputs],
+            "parameters": {"brakeline.contract": {"string_value": model.contract.to_json()}},
         }
 
-    def infer(self, name: str, version: str | None, body: bytes, json_bytes: int | None) -> tuple[bytes, int | None]:
-        """Answer a request's body; `json_bytes` is where binary tensors begin, in request and reply.
+    def statistics(self, name: str, version: str | None) -> dict[str, Any]:
+        """Counts and times [ns] of all workers by version, in Triton's terms; name "" means every model."""
+        if name or version:
+            found = [self.find(name, version)] if version else list(self._all_of(name))
+        else:
+            found = list(self.served.versions.values())
+        return {"model_stats": [self._statistics(model) for model in found]}
 
-        Raises UnknownModel, NotReady, and what `infer` raises for requests that break the protocol or the
-        contract.
-        """
-        started = time.perf_counter()
-        model = self._find(name, version)
-        request, raw = infer.decode(body, json_bytes)
-        names = infer.wanted_outputs(model, request)
-        columns = infer.columns_of(model, request, raw)
-        # Flags are counted, so they are computed though the client may not want them.
-        run_names = names + [flag for flag in model.flags if flag not in names]
-        answers = dict(zip(run_names, model.run(columns, run_names), strict=True))
-        reply = infer.encode(name, model, request, names, [answers[output] for output in names])
-        rows = len(answers[names[0]])
-        self._metrics.inference(time.perf_counter() - started, rows, _raised(model, answers))
-        return reply
+    def _all_of(self, name: str) -> list[Model]:
+        self.find(name, None)
+        return list(self.served.versions.values())
 
-    def _find(self, name: str, version: str | None) -> Model:
-        if name != self.name:
-            raise UnknownModel("model", name, [self.name])
-        if self._served.primary is None:
-            raise NotReady(self.name, self._served.refused.values())
-        if version is None:
-            return self._served.primary
-        versions = self._served.versions
-        if version not in versions:
-            raise UnknownModel("version", version, versions)
-        return versions[version]
+    def _statistics(self, model: Model) -> dict[str, Any]:
+        cells = self.counters.board.slot(model.key)
+        told = {part: int(cells[place]) for part, place in SLOT.items() if part not in ("key", "features")}
 
+        def duration(part: str, count: int) -> dict[str, int]:
+            return {"count": count, "ns": told[f"{part}_ns"] if part else 0}
 
-def _raised(model: Model, answers: Mapping[str, Column]) -> int:
-    return sum(int(np.count_nonzero(answers[flag] > 0.5)) for flag in model.flags)
+        success = told["success"]
+        return {
+            "name": self.name,
+            "version": model.version,
+            "last_inference": told["last_ms"],
+            "inference_count": told["rows"],
+            "execution_count": told["runs"],
+            "inference_stats": {
+                "success": duration("success", success),
+                "fail": duration("fail", told["fail"]),
+                "queue": duration("queue", success),
+                "compute_input": duration("input", success),
+                "compute_infer": duration("infer", success),
+                "compute_output": duration("output", success),
+                "cache_hit": duration("", 0),
+                "cache_miss": duration("", 0),
+            },
+            "batch_stats": [],
+        }
 
 
 def _tensor(name: str) -> dict[str, Any]:
@@ -131,7 +162,7 @@ def _configured(name: str) -> dict[str, Any]:
     return {"name": name, "data_type": "TYPE_FP32", "dims": [1]}
 
 
-def _described(model: Model) -> dict[str, dict[str, str]]:
+def _described(model: Model) -> Mapping[str, dict[str, str]]:
     return {
         name: {"unit": output.unit, "description": output.description, "role": output.role or name}
         for name, output in model.outputs.items()

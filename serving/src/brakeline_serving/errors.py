@@ -11,6 +11,8 @@ class ServingError(Exception):
     """A failure that the server foresaw. `status` is what a client gets, with the message as `error`."""
 
     status: ClassVar[int] = 500
+    retry_after_s: ClassVar[int | None] = None
+    challenge: ClassVar[str | None] = None  # for WWW-Authenticate
 
 
 class InternalError(ServingError):
@@ -45,6 +47,16 @@ class InputMissing(ServingError):
 
     def __init__(self, names: Iterable[str]) -> None:
         super().__init__(f"inputs: missing {', '.join(names)}, which the contract requires")
+
+
+class Unauthorized(ServingError):
+    """The request does not carry the server's token."""
+
+    status = 401
+    challenge = "Bearer"
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"Authorization: found {found}, allowed Bearer and the server's token")
 
 
 class UnknownPath(ServingError):
@@ -93,13 +105,22 @@ class BodyTooLarge(ServingError):
         super().__init__(f"body: found more than allowed, which is {limit_bytes} bytes")
 
 
+class StoreDecides(ServingError):
+    """A version that the store's pointer names cannot be unloaded by a request."""
+
+    status = 409
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"version: found {version}, which serving.json names, allowed those loaded by request")
+
+
 class EncodingNotSupported(ServingError):
-    """The body is compressed, which this version does not read."""
+    """The body is compressed in a way that the server does not read."""
 
     status = 415
 
     def __init__(self, encoding: str) -> None:
-        super().__init__(f"Content-Encoding: found {encoding[:50]}, allowed identity (none)")
+        super().__init__(f"Content-Encoding: found {encoding[:50]}, allowed gzip, deflate, identity")
 
 
 class ExpectationFailed(ServingError):
@@ -120,13 +141,53 @@ class HeadTooLarge(ServingError):
         super().__init__(f"headers: found more than allowed, which is {limit_bytes} bytes")
 
 
+class Overloaded(ServingError):
+    """More is waiting than the server can answer soon."""
+
+    status = 503
+    retry_after_s = 1
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"{what}: found more waiting than allowed, which is {limit}; try again")
+
+
+class TooManyConnections(ServingError):
+    """As many connections are open as the server keeps."""
+
+    status = 503
+    retry_after_s = 1
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"connections: found more than allowed, which is {limit}; try again")
+
+
+class LoadTimedOut(ServingError):
+    """Not every worker said in time that it loaded what was asked for."""
+
+    status = 503
+    retry_after_s = 5
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"the model store was not followed within {limit_s:g} s")
+
+
 class NotReady(ServingError):
     """No model is served yet."""
 
     status = 503
+    retry_after_s = 1
 
     def __init__(self, model: str, reasons: Iterable[str]) -> None:
         super().__init__(f"no version of {model} is served yet: {'; '.join(reasons) or 'still looking'}")
+
+
+class LoadRefused(ServingError):
+    """What a request asked to load cannot be served."""
+
+    status = 400
+
+    def __init__(self, version: str, reason: str) -> None:
+        super().__init__(f"version: found {version[:100]}, which is refused: {reason}")
 
 
 class ModelRefused(ServingError):
@@ -145,3 +206,12 @@ class CannotListen(ServingError):
 
     def __init__(self, host: str, port: int, reason: str) -> None:
         super().__init__(f"cannot listen on {host}:{port}: {reason}")
+
+
+class BadSecret(ServingError):
+    """A token or certificate file is not what it should be."""
+
+    exit_code: ClassVar[int] = BAD_DATA
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")

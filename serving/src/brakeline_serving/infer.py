@@ -1,19 +1,21 @@
-"""An inference request and its reply in the Open Inference Protocol: JSON and binary tensors to columns.
+"""An inference request in the Open Inference Protocol, in any of its forms: JSON and binary tensors to columns.
 
 In a body with binary tensors, `Inference-Header-Content-Length` bytes of JSON come first, then the raw
-little-endian float32 of each such input, in the inputs' order; replies are laid out the same way.
+little-endian float32 of each such input, in the inputs' order; replies are laid out the same way. This reader says
+what is wrong with a request; `codec` reads the usual ones without it.
 """
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Protocol, cast
 
 import msgspec
 import numpy as np
 
 from brakeline_serving.errors import FieldRefused, InputMissing, Malformed
-from brakeline_serving.model import Column, Model
+from brakeline_serving.lane import Column
 
 MAX_ROWS = 10_000
+MAX_ID = 1_000  # characters
 DATATYPE = "FP32"
 
 _ITEM_BYTES = 4
@@ -21,45 +23,67 @@ _MISSING_ROW = np.full((1, 1), np.nan, dtype=np.float32)
 _MISSING_ROW.flags.writeable = False
 
 
-class _InputParameters(msgspec.Struct):
+class InputParameters(msgspec.Struct):
+    """Where an input's values are, if not in `data`."""
+
     binary_data_size: int | None = None
     shared_memory_region: str | None = None
 
 
-class _Input(msgspec.Struct):
+class Input(msgspec.Struct):
+    """A tensor of values, by name."""
+
     name: str
     shape: list[int]
     datatype: str
     data: list[float | list[float | None] | None] | None = None
-    parameters: _InputParameters | None = None
+    parameters: InputParameters | None = None
 
 
-class _OutputParameters(msgspec.Struct):
+class OutputParameters(msgspec.Struct):
+    """How an output is wanted."""
+
     binary_data: bool | None = None
     classification: int = 0
     shared_memory_region: str | None = None
 
 
-class _Output(msgspec.Struct):
+class Output(msgspec.Struct):
+    """An output asked for."""
+
     name: str
-    parameters: _OutputParameters | None = None
+    parameters: OutputParameters | None = None
 
 
-class _Parameters(msgspec.Struct):
-    binary_data_output: bool = False
+Parameter = bool | int | float | str | None
 
 
 class Request(msgspec.Struct):
     """The JSON part of an inference request."""
 
-    inputs: list[_Input]
-    outputs: list[_Output] | None = None
+    inputs: list[Input]
+    outputs: list[Output] | None = None
     id: str | None = None
-    parameters: _Parameters | None = None
+    parameters: dict[str, Parameter] | None = None
+
+
+class Signature(Protocol):
+    """What a request must fit: the model's tensors by name."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Inputs in the graph's order."""
+
+    @property
+    def optional(self) -> frozenset[str]:
+        """Inputs that may be left out."""
+
+    @property
+    def outputs(self) -> Mapping[str, object]:
+        """Outputs in the graph's order."""
 
 
 _decoder = msgspec.json.Decoder(Request)
-_encoder = msgspec.json.Encoder()
 
 
 def decode(body: bytes, json_bytes: int | None) -> tuple[Request, memoryview]:
@@ -77,7 +101,7 @@ def decode(body: bytes, json_bytes: int | None) -> tuple[Request, memoryview]:
         raise Malformed("inference request", str(error)) from error
 
 
-def columns_of(model: Model, request: Request, raw: memoryview) -> dict[str, Column]:
+def columns_of(model: Signature, request: Request, raw: memoryview) -> dict[str, Column]:
     """The request's rows as one column of shape (N, 1) per feature of the model, missing values as NaN.
 
     Raises FieldRefused or InputMissing, which name the input, what was found and what is allowed.
@@ -106,7 +130,7 @@ def columns_of(model: Model, request: Request, raw: memoryview) -> dict[str, Col
     return _with_missing(model, columns, rows)
 
 
-def _check(model: Model, tensor: _Input, earlier_rows: int) -> int:
+def _check(model: Signature, tensor: Input, earlier_rows: int) -> int:
     """The tensor's number of rows, once its name, datatype and shape are found to be allowed."""
     name, shape = tensor.name, tensor.shape
     if name not in model.features:
@@ -124,7 +148,7 @@ def _check(model: Model, tensor: _Input, earlier_rows: int) -> int:
     return shape[0]
 
 
-def _from_json(tensor: _Input, rows: int) -> list[float | None]:
+def _from_json(tensor: Input, rows: int) -> list[float | None]:
     data = tensor.data
     if data is None:
         raise FieldRefused(f"{tensor.name}: data", "none", "data or, with binary tensors, binary_data_size")
@@ -141,7 +165,7 @@ def _from_json(tensor: _Input, rows: int) -> list[float | None]:
     return [row[0] for row in cast(list[list[float | None]], data)]
 
 
-def _from_binary(tensor: _Input, rows: int, raw: memoryview, size: int) -> Column:
+def _from_binary(tensor: Input, rows: int, raw: memoryview, size: int) -> Column:
     if tensor.data is not None:
         raise FieldRefused(tensor.name, "data and binary_data_size", "one of the two")
     if size != rows * _ITEM_BYTES:
@@ -154,7 +178,7 @@ def _from_binary(tensor: _Input, rows: int, raw: memoryview, size: int) -> Colum
     return np.frombuffer(raw, dtype="<f4").astype(np.float32).reshape(rows, 1)
 
 
-def _with_missing(model: Model, columns: dict[str, Column], rows: int) -> dict[str, Column]:
+def _with_missing(model: Signature, columns: dict[str, Column], rows: int) -> dict[str, Column]:
     absent = [name for name in model.features if name not in columns]
     if not absent:
         return columns
@@ -165,7 +189,7 @@ def _with_missing(model: Model, columns: dict[str, Column], rows: int) -> dict[s
     return columns | dict.fromkeys(absent, missing)
 
 
-def wanted_outputs(model: Model, request: Request) -> list[str]:
+def wanted_outputs(model: Signature, request: Request) -> list[str]:
     """The names of the outputs to answer with: those asked for, or all. Raises FieldRefused."""
     if not request.outputs:
         return list(model.outputs)
@@ -180,42 +204,18 @@ def wanted_outputs(model: Model, request: Request) -> list[str]:
     return names
 
 
-def encode(
-    name: str, model: Model, request: Request, names: Sequence[str], answers: Sequence[Column]
-) -> tuple[bytes, int | None]:
-    """The reply's body, and the length of its JSON if binary tensors follow it, else None.
-
-    In JSON, data are flat and what is not finite is null; in binary, float32 as the model gave them.
-    """
-    binary = _binary_names(request, names)
-    outputs: list[dict[str, Any]] = []
-    raw: list[bytes] = []
-    for output, answer in zip(names, answers, strict=True):
-        tensor: dict[str, Any] = {"name": output, "datatype": DATATYPE, "shape": answer.shape}
-        if output in binary:
-            raw.append(answer.astype("<f4", copy=False).tobytes())
-            tensor["parameters"] = {"binary_data_size": len(raw[-1])}
-        else:
-            tensor["data"] = answer.ravel().tolist()  # msgspec writes NaN and infinities as null
-        outputs.append(tensor)
-    reply: dict[str, Any] = {"model_name": name, "model_version": model.version}
-    if request.id is not None:
-        reply["id"] = request.id
-    reply["outputs"] = outputs
-    head = _encoder.encode(reply)
-    return (b"".join((head, *raw)), len(head)) if raw else (head, None)
-
-
-def _binary_names(request: Request, names: Sequence[str]) -> frozenset[str]:
-    by_default = request.parameters is not None and request.parameters.binary_data_output
+def binary_outputs(request: Request, names: Sequence[str]) -> tuple[bool, ...]:
+    """For each of the outputs asked for, whether it is wanted as a binary tensor. Raises FieldRefused."""
+    default = (request.parameters or {}).get("binary_data_output", False)
+    if not isinstance(default, bool):
+        raise FieldRefused("parameters: binary_data_output", repr(default)[:50], "true or false")
     if not request.outputs:
-        return frozenset(names) if by_default else frozenset()
-    return frozenset(
-        output.name
-        for output in request.outputs
-        if (by_default if output.parameters is None else _asked(output.parameters.binary_data, by_default))
-    )
+        return (default,) * len(names)
+    own = [output.parameters.binary_data if output.parameters else None for output in request.outputs]
+    return tuple(default if wanted is None else wanted for wanted in own)
 
 
-def _asked(own: bool | None, by_default: bool) -> bool:
-    return by_default if own is None else own
+def check_id(request: Request) -> None:
+    """Raises FieldRefused for an id too long to be carried along."""
+    if request.id is not None and len(request.id) > MAX_ID:
+        raise FieldRefused("id", f"{len(request.id)} characters", f"at most {MAX_ID}")

@@ -1,93 +1,148 @@
-"""What Prometheus reads from /metrics. Labelled children are kept, as `labels()` costs a microsecond."""
+"""What Prometheus reads from /metrics: the cells of all workers, put into words when somebody asks."""
 
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
+import numpy as np
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
+from brakeline_serving import cells, distribution
+from brakeline_serving.cells import SLOT, Board
 from brakeline_serving.store import Served
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
-# From one row in process (about 20 µs) to a full batch on a busy machine.
-INFER_BUCKETS_S = (
-    *(20e-6, 50e-6, 100e-6, 200e-6, 500e-6),
-    *(1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2, 0.5, 1.0),
+_COUNTERS = (
+    ("rows", "Rows answered."),
+    ("out_of_range", "Rows that the model's fail-safe answered."),
+    ("out_of_distribution", "Rows unlike the training data."),
+    ("loads", "Models loaded and adopted, by every worker."),
+    ("refusals", "Models, or pointers to them, refused, by every worker."),
+    ("shadow_dropped", "Rows that the shadow did not get, as it was behind."),
+    ("logged", "Predictions written to the log."),
+    ("log_dropped", "Predictions chosen for the log and not written, as it was behind."),
 )
+_NAMES = {"loads": "model_loads", "refusals": "model_refusals", "logged": "predictions_logged"}
+_NAMES |= {"shadow_dropped": "shadow_rows_dropped", "log_dropped": "predictions_dropped"}
 
-_Collector = TypeVar("_Collector", Counter, Gauge)
 
+class Metrics(Collector):
+    """All metrics of a server; `served` says what is served, `settle` counts what was collected in blocks."""
 
-class Metrics:
-    """The metrics of one server, in a registry of its own."""
-
-    def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        self._requests = Counter(
-            "brakeline_requests_total", "Requests answered.", ["endpoint", "status"], registry=registry
-        )
-        self._infer_s = Histogram(
-            "brakeline_infer_seconds",
-            "Time of a successful inference in the server: decode, run, encode.",
-            buckets=INFER_BUCKETS_S,
-            registry=registry,
-        )
-        self._rows = Counter("brakeline_rows_total", "Rows answered.", registry=registry)
-        self._out_of_range = Counter(
-            "brakeline_out_of_range_total", "Rows that the model's fail-safe answered.", registry=registry
-        )
-        self._loads = Counter("brakeline_model_loads_total", "Models loaded and adopted.", registry=registry)
-        self._refusals = Counter(
-            "brakeline_model_refusals_total", "Models, or pointers to them, refused.", registry=registry
-        )
-        self._refused = Gauge(
-            "brakeline_model_refused", "1 for what is refused at present.", ["what"], registry=registry
-        )
-        self._info = Gauge(
-            "brakeline_model_info",
-            "1 for each version served.",
-            ["model", "version", "role", "sha256"],
-            registry=registry,
-        )
-        self._request_children: dict[tuple[str, int], Counter] = {}
-
-    def request(self, endpoint: str, status: int) -> None:
-        """Count one answered request."""
-        child = self._request_children.get((endpoint, status))
-        if child is None:
-            child = self._request_children[endpoint, status] = self._requests.labels(endpoint, str(status))
-        child.inc()
-
-    def inference(self, seconds: float, rows: int, out_of_range: int) -> None:
-        """Record one successful inference [s] and how many of its rows were out of range."""
-        self._infer_s.observe(seconds)
-        self._rows.inc(rows)
-        if out_of_range:
-            self._out_of_range.inc(out_of_range)
-
-    def adopted(self, name: str, before: Served, after: Served) -> None:
-        """Record what is served from now on under the model's name, and what is newly refused."""
-        loaded_before = {model.sha256 for model in before.versions.values()}
-        self._loads.inc(sum(model.sha256 not in loaded_before for model in after.versions.values()))
-        self._refusals.inc(sum(before.refused.get(what) != why for what, why in after.refused.items()))
-        self._info.clear()
-        for role, model in (("primary", after.primary), ("shadow", after.shadow)):
-            if model is not None:
-                self._info.labels(name, model.version, role, model.sha256).set(1)
-        self._refused.clear()
-        for what in after.refused:
-            self._refused.labels(what).set(1)
+    def __init__(self, name: str, board: Board, served: Callable[[], Served], settle: Callable[[], None]) -> None:
+        self._name = name
+        self._board = board
+        self._served = served
+        self._settle = settle
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        if board.workers == 1:  # else each scrape would tell of another process
+            ProcessCollector(registry=self._registry)
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
+        self._settle()
         return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, in the order they are written."""
+        yield from self._of_requests()
+        for name, told in _COUNTERS:
+            yield CounterMetricFamily(f"brakeline_{_NAMES.get(name, name)}", told, value=self._one(name))
+        yield GaugeMetricFamily("brakeline_workers", "Processes that serve.", value=self._board.workers)
+        yield GaugeMetricFamily("brakeline_connections", "Connections open.", value=self._one("connections"))
+        yield GaugeMetricFamily("brakeline_queue_rows", "Rows that wait for the thread.", value=self._one("waiting"))
+        yield from self._of_models()
+        yield from self._of_rows()
+
+    def _one(self, name: str) -> float:
+        return float(self._board.total(name)[0])
+
+    def _of_requests(self) -> Iterator[Metric]:
+        table = self._board.total("requests", len(cells.ENDPOINTS) * len(cells.STATUSES))
+        requests = CounterMetricFamily("brakeline_requests", "Requests answered.", labels=["endpoint", "status"])
+        for at in np.flatnonzero(table):
+            endpoint, status = cells.ENDPOINTS[at // len(cells.STATUSES)], cells.STATUSES[at % len(cells.STATUSES)]
+            requests.add_metric([endpoint, str(status)], float(table[at]))
+        yield requests
+        errors = CounterMetricFamily("brakeline_errors", "Requests refused or failed, by reason.", labels=["reason"])
+        for reason, count in zip(cells.REASONS, self._board.total("errors", len(cells.REASONS)), strict=True):
+            if count:
+                errors.add_metric([reason], float(count))
+        yield errors
+        told = "Time of a successful inference in the server, from the whole request to its answer."
+        latency = self._board.total("latency", len(cells.LATENCY_S) + 2)
+        yield _histogram("brakeline_infer_seconds", told, [([], latency)], [], cells.LATENCY_S)
+        batch = self._board.total("batch", len(cells.BATCH_ROWS) + 2)
+        yield _histogram("brakeline_batch_rows", "Rows in one run of the model.", [([], batch)], [], cells.BATCH_ROWS)
+
+    def _of_models(self) -> Iterator[Metric]:
+        served, labels = self._served(), ["model", "version", "role", "sha256"]
+        info = GaugeMetricFamily("brakeline_model_info", "1 for each version served.", labels=labels)
+        for role, model, _ in served.beside(Served()):
+            info.add_metric([self._name, model.version, role, model.sha256], 1)
+        yield info
+        refused = GaugeMetricFamily("brakeline_model_refused", "1 for what is refused at present.", labels=["what"])
+        for what in served.refused:
+            refused.add_metric([what], 1)
+        yield refused
+
+    def _of_rows(self) -> Iterator[Metric]:
+        served = list(self._served().versions.values())
+        slots = [(model, self._board.slot(model.key)) for model in served]
+        for part, bounds, name, told in (
+            ("margin", cells.MARGIN_M, "margin", "Gap to the object ahead less the bound, where there is one [m]."),
+            ("spread", cells.SPREAD_M, "bound_spread", "Bound less median [m]."),
+            ("difference", cells.DIFFERENCE_M, "shadow_difference", "Shadow's median less the primary's [m]."),
+        ):
+            start, end = SLOT[part], SLOT[part] + len(bounds) + 2
+            rows = [([model.version], slot[start:end]) for model, slot in slots]
+            yield _histogram(f"brakeline_{name}_metres", told, rows, ["version"], bounds)
+            # A histogram with negative bounds has no sum in Prometheus' format.
+            mean = GaugeMetricFamily(f"brakeline_{name}_mean_metres", f"Mean. {told}", labels=["version"])
+            for named, counted in rows:
+                if counted[:-1].sum():
+                    mean.add_metric(named, float(counted[-1] / counted[:-1].sum()))
+            yield mean
+        labels = ["version", "feature"]
+        features = HistogramMetricFamily(
+            "brakeline_feature", "Readings on the training data's own edges; no sum is kept.", labels=labels
+        )
+        missing = CounterMetricFamily("brakeline_feature_missing", "Readings missing.", labels=labels)
+        index = GaugeMetricFamily("brakeline_feature_psi", "Stability index against the training data.", labels=labels)
+        shares = GaugeMetricFamily(
+            "brakeline_feature_training_share", "Share of the training data up to an edge.", labels=[*labels, "le"]
+        )
+        for model, slot in slots:
+            for column, training in model.distribution:
+                named = [model.version, model.features[column]]
+                counts = _bins(slot, column)
+                edges = [*map(str, training.edges), "+Inf"]
+                features.add_metric(named, _cumulative(edges, counts), None)
+                missing.add_metric(named, counts[-1])
+                index.add_metric(named, distribution.stability(training, counts))
+                running = np.cumsum(training.counts) / max(sum(training.counts) + training.missing, 1)
+                for edge, share in zip(edges, running, strict=True):
+                    shares.add_metric([*named, edge], float(share))
+        yield from (features, missing, index, shares)
+
+
+def _bins(slot: np.ndarray, column: int) -> np.ndarray:
+    start = SLOT["features"] + column * distribution.MOST_BINS
+    return slot[start : start + distribution.MOST_BINS]
+
+
+def _cumulative(bounds: Sequence[str], counts: np.ndarray) -> list[tuple[str, float]]:
+    return [(bound, float(count)) for bound, count in zip(bounds, np.cumsum(counts[: len(bounds)]), strict=True)]
+
+
+def _histogram(
+    name: str, told: str, rows: Sequence[tuple[list[str], np.ndarray]], labels: list[str], bounds: Sequence[float]
+) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, told, labels=labels)
+    for named, counted in rows:
+        steps = _cumulative([*map(str, bounds), "+Inf"], counted)
+        family.add_metric(named, steps, float(counted[len(bounds) + 1]))
+    return family

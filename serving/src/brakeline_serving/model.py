@@ -1,36 +1,42 @@
 """A model ready to be served: an ONNX session with the contract it states and the answers it must give.
 
 A file is served only if its metadata parses, its inputs and outputs are those that the metadata describe,
-and it reproduces its own golden request.
+and it reproduces its own golden request. Whatever requests need is worked out here, before the model takes over.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
 from brakeline_serving import contract as data_contract
+from brakeline_serving import distribution
+from brakeline_serving.cells import key_of
+from brakeline_serving.codec import Codec, rows_of
 from brakeline_serving.contract import Contract
+from brakeline_serving.distribution import MOST_FEATURES, Training
 from brakeline_serving.errors import ModelRefused
+from brakeline_serving.lane import Column, Lane
 
 OUTPUTS_KEY = "brakeline.outputs"
 GOLDEN_KEY = "brakeline.golden"
 TRAINING_KEY = "brakeline.training"  # what it was trained on, if it says so
 GOLDEN_RELATIVE, GOLDEN_ABSOLUTE = 1e-4, 1e-6  # float32 arithmetic differs that much between CPUs
 OUT_OF_RANGE_ROLE = "out_of_range"  # the flag that the model's fail-safe raises; > 0.5 is raised
+OOD_ROLE, UPPER_ROLE, GAP_ROLE = "ood_score", "stopping_distance_upper_m", "range"
 PLATFORM = "onnxruntime_onnx"
+WARM_RUNS = 20
 
 _ONNX_FLOAT = "tensor(float)"
 _ONLY_FATAL = 4  # onnxruntime's own lines on stderr are no JSON; what fails is raised as well
 
-Column = NDArray[np.float32]
 _Kind = TypeVar("_Kind")
+_Places = tuple[tuple[int, Training], ...]
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -41,17 +47,29 @@ class Output(msgspec.Struct, frozen=True):
     role: str | None = None
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Columns with a meaning of their own: places among the outputs, and of the gap among the features."""
+
+    flags: tuple[int, ...]
+    ood: int | None
+    median: int | None
+    upper: int | None
+    gap: int | None
+
+
 class _Golden(msgspec.Struct, frozen=True):
     inputs: dict[str, list[float | None]]
     outputs: dict[str, list[float | None]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Model:
     """One version of a model, checked and warm.
 
     `features` and `outputs` are in the graph's order, `optional` may be left out of a request, `flags` are
-    the outputs that count as out of range; `training` is what the model says of its origin, for people.
+    the outputs that count as out of range. `lane` is the event loop's, `beside` the thread's for large requests;
+    `training` is what the model says of its origin, for people.
     """
 
     version: str
@@ -63,6 +81,17 @@ class Model:
     optional: frozenset[str]
     flags: tuple[str, ...]
     session: Any
+    parts: Parts
+    distribution: _Places
+    codec: Codec = field(init=False)
+    lane: Lane = field(init=False)
+    beside: Lane = field(init=False)
+    key: float = 0.0
+    slot: int = 0  # where its counts are, once it is adopted
+
+    def new_lane(self, *, eager: bool = False) -> Lane:
+        """A way to the session for one more user."""
+        return Lane(self.session, self.features, tuple(self.outputs), eager=eager)
 
     def run(self, columns: Mapping[str, Column], names: Sequence[str]) -> list[Column]:
         """Answer columns of shape (N, 1) for every feature with the named outputs, each of shape (N, 1)."""
@@ -70,7 +99,7 @@ class Model:
         return answers
 
 
-def load(path: Path, version: str) -> Model:
+def load(path: Path, version: str, name: str = "model") -> Model:
     """Read, check and warm up the model at a path.
 
     Raises ModelRefused, with what was found, for a file that is missing, no ONNX, without sound metadata, or
@@ -84,6 +113,8 @@ def load(path: Path, version: str) -> Model:
     metadata = session.get_modelmeta().custom_metadata_map
     contract = _read_contract(path, metadata)
     outputs = _read(path, metadata, OUTPUTS_KEY, dict[str, Output])
+    if len(contract.names) > MOST_FEATURES:
+        raise ModelRefused(path, "inputs", f"found {len(contract.names)}, allowed at most {MOST_FEATURES}")
     features = _check_tensors(path, "inputs", session.get_inputs(), contract.names)
     answers = _check_tensors(path, "outputs", session.get_outputs(), tuple(outputs))
     model = Model(
@@ -96,9 +127,49 @@ def load(path: Path, version: str) -> Model:
         optional=frozenset(feature.name for feature in contract.features if feature.missing_allowed),
         flags=tuple(name for name, output in outputs.items() if (output.role or name) == OUT_OF_RANGE_ROLE),
         session=session,
+        parts=_parts(contract, {name: outputs[name] for name in answers}, features),
+        distribution=_read_distribution(path, metadata, features),
     )
-    _check_golden(path, model, _read(path, metadata, GOLDEN_KEY, _Golden))
+    _check_golden(path, model, golden := _read(path, metadata, GOLDEN_KEY, _Golden))
+    model.key = key_of(version, model.sha256)
+    model.codec, model.lane, model.beside = Codec(name, version, model), model.new_lane(eager=True), model.new_lane()
+    _warm_up(path, model, golden)
     return model
+
+
+def _read_distribution(path: Path, metadata: Mapping[str, str], features: tuple[str, ...]) -> _Places:
+    if distribution.KEY not in metadata:
+        return ()
+    try:
+        return distribution.in_order(features, _read(path, metadata, distribution.KEY, dict[str, Training]))
+    except ValueError as error:
+        raise ModelRefused(path, distribution.KEY, str(error)) from error
+
+
+def _parts(contract: Contract, outputs: Mapping[str, Output], features: tuple[str, ...]) -> Parts:
+    roles = [output.role or name for name, output in outputs.items()]
+    gap = [feature.name for feature in contract.features if feature.role == GAP_ROLE]
+    return Parts(
+        flags=tuple(place for place, role in enumerate(roles) if role == OUT_OF_RANGE_ROLE),
+        ood=roles.index(OOD_ROLE) if OOD_ROLE in roles else None,
+        median=roles.index(contract.target.name) if contract.target.name in roles else None,
+        upper=roles.index(UPPER_ROLE) if UPPER_ROLE in roles else None,
+        gap=features.index(gap[0]) if gap else None,
+    )
+
+
+def _warm_up(path: Path, model: Model, golden: _Golden) -> None:
+    """The first runs are slow; and what requests will get must be what the session itself answers, bit for bit."""
+    columns = {name: _column(values) for name, values in golden.inputs.items()}
+    rows, count = rows_of(columns, model.features), len(next(iter(columns.values())))
+    answers = np.concatenate(model.run(columns, tuple(model.outputs)), axis=1)
+    width = len(rows) // count
+    for _ in range(WARM_RUNS):
+        for row in range(count):
+            told = model.lane.run(rows[row * width : (row + 1) * width], 1)
+            if not np.array_equal(told[:, 0], answers[row], equal_nan=True):
+                reason = f"row {row} alone: found {told[:, 0].tolist()}, allowed {answers[row].tolist()}"
+                raise ModelRefused(path, GOLDEN_KEY, reason)
 
 
 def _open_session(path: Path, content: bytes) -> Any:

@@ -1,14 +1,16 @@
 """Following the model store: `<root>/<model>/serving.json` names the versions that are to be served.
 
 A thread looks several times a second, loads and checks what is new, and hands over a complete picture of what
-is served. What cannot be served is refused with a reason, and what was served before stays.
+is served. What cannot be served is refused with a reason, and what was served before stays. What requests asked the
+repository for (`wishes`) is seen to in the same look.
 """
 
 import re
 import threading
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -16,15 +18,21 @@ import msgspec
 from brakeline_serving import diary
 from brakeline_serving import model as models
 from brakeline_serving.errors import ModelRefused
+from brakeline_serving.guard import stamp_of
 from brakeline_serving.model import Model
+from brakeline_serving.wishes import Stamp, Wish, Wishes
 
 POLL_S = 0.2
 POINTER = "serving.json"
 MODEL_FILE = "model.onnx"
+_ALWAYS = -1
 
 _VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")  # no path out of the model's folder
 
-_Stamp = tuple[int, int, int] | None
+
+def is_version(name: str) -> bool:
+    """Whether a name may be a version's folder."""
+    return _VERSION.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
@@ -34,11 +42,23 @@ class Served:
     primary: Model | None = None
     shadow: Model | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
+    loaded: tuple[Model, ...] = ()  # by request
+    met: int = 0  # the last wish that this picture is of
 
-    @property
+    @cached_property
     def versions(self) -> dict[str, Model]:
         """The addressable versions, the primary first."""
-        return {model.version: model for model in (self.primary, self.shadow) if model is not None}
+        return {model.version: model for _, model, _ in self.beside(Served())}
+
+    def beside(self, before: "Served") -> Iterator[tuple[str, Model, Model | None]]:
+        """Each model with its role, and what had that role before."""
+        for role in ("primary", "shadow"):
+            model = getattr(self, role)
+            if model is not None:
+                yield role, model, getattr(before, role)
+        for model in self.loaded:
+            if model not in (self.primary, self.shadow):
+                yield "loaded", model, model if model in before.loaded else None
 
 
 class _Pointer(msgspec.Struct, frozen=True):
@@ -49,14 +69,18 @@ class _Pointer(msgspec.Struct, frozen=True):
 class Follower:
     """Watches one model's folder and calls `adopt`, in its own thread, with each new picture."""
 
-    def __init__(self, folder: Path, adopt: Callable[[Served], object]) -> None:
+    def __init__(self, folder: Path, adopt: Callable[[Served], object], wishes: Wishes | None = None) -> None:
         self._folder = folder
         self._adopt = adopt
+        self.wishes = wishes or Wishes()
+        self.there: tuple[str, ...] = ()  # versions in the store, served or not
+        self._there_stamp: Stamp = None
         self._served = Served()
-        self._pointer: tuple[_Stamp, _Pointer | None, str] = (None, None, "")
+        self._pointer: tuple[Stamp, _Pointer | None, str] = (None, None, "")
         self._seen: object = None
-        self._tried: dict[tuple[str, _Stamp], Model | str] = {}
-        self._stopping = threading.Event()
+        self._tried: dict[tuple[str, Stamp, int], Model | str] = {}
+        self._stopping = False
+        self._awake = threading.Event()
         # A daemon, so that a store that hangs (a network file system) cannot keep the process from ending.
         self._thread = threading.Thread(target=self._follow, name="model-store", daemon=True)
 
@@ -64,43 +88,71 @@ class Follower:
         """Begin to follow."""
         self._thread.start()
 
+    def wake(self) -> None:
+        """Look at once."""
+        self._awake.set()
+
     def stop(self, timeout_s: float) -> None:
         """Stop following and wait a little for a look that is under way."""
-        self._stopping.set()
+        self._stopping = True
+        self._awake.set()
         self._thread.join(timeout_s)
+
+    def pointer_stamp(self) -> Stamp:
+        """Which pointer was read last."""
+        return self._pointer[0]
 
     def look(self) -> Served | None:
         """Look once; the new picture, or None where nothing changed since the last look."""
+        wish = self.wishes.read()
         pointer, problem = self._read_pointer()
-        wanted = [version for version in (pointer.primary, pointer.shadow) if version] if pointer else []
-        stamps = {version: _stamp(self._folder / version / MODEL_FILE) for version in wanted}
-        sight = (pointer, problem, stamps)
+        self._list()
+        if wish.is_unloaded and wish.unloaded == self._pointer[0] and pointer is not None:
+            pointer = _Pointer(primary=None)
+        named = [version for version in (pointer.primary, pointer.shadow) if version] if pointer else []
+        stamps = {
+            version: stamp_of(self._folder / version / MODEL_FILE) for version in dict.fromkeys((*named, *wish.loaded))
+        }
+        sight = (pointer, problem, stamps, wish)
         if sight == self._seen:
             return None
         self._seen = sight
-        found = {version: self._load(version, stamp) for version, stamp in stamps.items()}
-        self._tried = {(version, stamps[version]): result for version, result in found.items()}
+        found = {version: self._load(version, stamp, wish.retry) for version, stamp in stamps.items()}
+        self._tried = {(version, stamps[version], _retry(wish, result)): result for version, result in found.items()}
         refused = {version: result for version, result in found.items() if isinstance(result, str)}
         if problem:
             refused[POINTER] = problem
-        self._served = self._next(pointer, found, refused)
+        loaded = tuple(found[version] for version in wish.loaded)
+        self._served = replace(
+            self._next(pointer, found, refused),
+            loaded=tuple(model for model in loaded if isinstance(model, Model)),
+            met=wish.sequence,
+        )
         return self._served
 
     def _follow(self) -> None:
-        while not self._stopping.is_set():
+        while not self._stopping:
             try:
                 served = self.look()
             except Exception:  # noqa: BLE001  a bug here must not end the following of later versions
                 diary.error("store_not_followed", folder=self._folder, traceback=traceback.format_exc())
             else:
-                if served is not None and not self._stopping.is_set():
+                if served is not None and not self._stopping:
                     self._adopt(served)
-            self._stopping.wait(POLL_S)
+            self._awake.wait(POLL_S)
+            self._awake.clear()
+
+    def _list(self) -> None:
+        stamp = stamp_of(self._folder)
+        if stamp != self._there_stamp:
+            folders = self._folder.iterdir() if stamp else ()
+            self.there = tuple(sorted(folder.name for folder in folders if (folder / MODEL_FILE).is_file()))
+            self._there_stamp = stamp
 
     def _read_pointer(self) -> tuple[_Pointer | None, str]:
         """The pointer and, if there is none that can be followed, why. Parsed only when the file changed."""
         path = self._folder / POINTER
-        stamp = _stamp(path)
+        stamp = stamp_of(path)
         if stamp is not None and stamp == self._pointer[0]:
             return self._pointer[1:]
         try:
@@ -116,13 +168,13 @@ class Follower:
             self._pointer = (stamp, pointer, "")
         return self._pointer[1:]
 
-    def _load(self, version: str, stamp: _Stamp) -> Model | str:
-        """The model, or the reason why it is refused; a file once tried is not tried again."""
-        tried = self._tried.get((version, stamp))
+    def _load(self, version: str, stamp: Stamp, retry: int) -> Model | str:
+        """The model, or the reason why it is refused; a file once tried is not tried again unless it is wished."""
+        tried = self._tried.get((version, stamp, _ALWAYS)) or self._tried.get((version, stamp, retry))
         if tried is not None:
             return tried
         try:
-            return models.load(self._folder / version / MODEL_FILE, version)
+            return models.load(self._folder / version / MODEL_FILE, version, self._folder.name)
         except ModelRefused as error:
             return str(error)
 
@@ -142,14 +194,11 @@ class Follower:
 
 def _check_versions(path: Path, pointer: _Pointer) -> None:
     for role, version in (("primary", pointer.primary), ("shadow", pointer.shadow)):
-        if version is not None and not _VERSION.fullmatch(version):
+        if version is not None and not is_version(version):
             allowed = "letters, digits, '.', '_' and '-'"
             raise ModelRefused(path, role, f"found {version[:100]!r}, allowed {allowed}")
 
 
-def _stamp(path: Path) -> _Stamp:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
+def _retry(wish: Wish, result: Model | str) -> int:
+    """Under which count of retries a result holds."""
+    return wish.retry if isinstance(result, str) else _ALWAYS

@@ -79,7 +79,7 @@ def fit_model(
     """Fit the best trial on all drives but those held for calibration, and export it."""
     from stepkit import artifacts
 
-    from brakeline_train import calibrate, envelope, export, graph, quantiles, rows, trials
+    from brakeline_train import calibrate, distribution, envelope, export, graph, quantiles, rows, trials
 
     table, contract = rows.read(dataset)
     scored = trials.gather(results)
@@ -97,7 +97,8 @@ def fit_model(
         "trials": scored.drawn,
         "seed": seed,
     }
-    worst = export.write(model, onnx_graph, probes, contract, training)
+    seen = distribution.seen_in(fold.fit.inputs, contract)
+    worst = export.write(model, onnx_graph, probes, contract, training, seen)
     artifacts.write_json(model / trials.TRIALS_FILE, report := trials.report(scored))
     told = {"parity_worst": worst, "best_trial": best.index, "score": best.mean, "gain": report["summary"]["gain"]}
     return Result(

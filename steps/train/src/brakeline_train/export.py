@@ -17,6 +17,7 @@ from stepkit.verdict import MODEL_FILE
 
 from brakeline_train import envelope, graph, quantiles, reference
 from brakeline_train.calibrate import Offsets
+from brakeline_train.distribution import Histogram
 from brakeline_train.quantiles import QuantilePair
 from brakeline_train.rows import Rows
 
@@ -37,6 +38,7 @@ def write(
     probes: dict[str, NDArray[np.float32]],
     contract: Contract,
     training: dict[str, Any],
+    distribution: dict[str, Histogram],
 ) -> float:
     """Write model, probe rows and golden request into `folder`; returns the worst relative difference at parity.
 
@@ -49,7 +51,7 @@ def write(
     if not worst <= PARITY_TOLERANCE:
         raise ParityError(f"the graph differs from the estimators by {worst:.2e}, allowed {PARITY_TOLERANCE:.0e}")
     request = golden(model, contract, probes)
-    _describe(model, contract, training, request)
+    _describe(model, contract, {"golden": request, "training": training, "distribution": distribution})
     folder.mkdir(parents=True)
     artifacts.write_json(folder / GOLDEN_FILE, request)
     (folder / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))
@@ -119,13 +121,12 @@ def run(model: onnx.ModelProto, inputs: dict[str, NDArray[np.float32]]) -> dict[
     return {name: values.ravel() for name, values in zip(names, found, strict=True)}
 
 
-def _describe(model: onnx.ModelProto, contract: Contract, training: dict[str, Any], request: dict[str, Any]) -> None:
+def _describe(model: onnx.ModelProto, contract: Contract, told: dict[str, object]) -> None:
     outputs = {name: {"unit": unit, "description": told} for name, (unit, told) in graph.OUTPUTS.items()}
     properties = {
         data_contract.METADATA_KEY: contract.to_json(),
-        "brakeline.golden": _canonical(request),
         "brakeline.outputs": _canonical(outputs),
-        "brakeline.training": _canonical(training),
+        **{f"brakeline.{name}": _canonical(value) for name, value in told.items()},
     }
     del model.metadata_props[:]
     for key, value in sorted(properties.items()):

@@ -1,0 +1,44 @@
+"""How to serve, as the command line says it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from brakeline_serving.connections import Limits
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Files of the certificate chain and key, and of the token; each is read again when it changes."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    token: Path | None = None
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Of which share of the requests the predictions are kept, where, and how much in all [bytes per worker]."""
+
+    folder: Path
+    share: float
+    most_bytes: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to serve: exactly one of `store` and `file`, and port 0 for any free one."""
+
+    name: str
+    store: Path | None
+    file: Path | None
+    host: str
+    port: int
+    ready_file: Path | None
+    until_stdin_closes: bool = False
+    grpc_port: int | None = None
+    unix_socket: Path | None = None
+    workers: int = 1
+    secrets: Secrets = field(default_factory=Secrets)
+    access_log: bool = False
+    predictions: Keeping | None = None
+    limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,196 @@
+"""The life of one process that serves: load, listen, follow, and on a signal finish what is under way."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import onnxruntime
+
+from brakeline_serving import access, diary, shadow
+from brakeline_serving import model as models
+from brakeline_serving.batch import Batcher
+from brakeline_serving.bulk import Bulk
+from brakeline_serving.connections import Connections
+from brakeline_serving.counters import Counters
+from brakeline_serving.dataplane import DataPlane
+from brakeline_serving.guard import Guard
+from brakeline_serving.listeners import Listeners
+from brakeline_serving.metrics import Metrics
+from brakeline_serving.observe import Observer
+from brakeline_serving.predictions import PredictionLog
+from brakeline_serving.repository import Repository
+from brakeline_serving.routes import Routes
+from brakeline_serving.settings import Settings
+from brakeline_serving.store import Follower, Served
+from brakeline_serving.tls import Certificate
+from brakeline_serving.wishes import Wishes
+from brakeline_serving.workers import Place
+
+FILE_VERSION = "1"  # of a model that is served from a file, without a store
+
+_SWEEP_S = 1.0
+# Clients that keep their connection get this long to send one more request and be told that it closes.
+_LAST_CALL_S = 0.5
+_DRAIN_S = 4.0  # with the rest it stays below the 5 s in which the server promises to end
+_POLL_DRAINED_S = 0.02
+_ERRORS_ONLY = 3  # onnxruntime's own lines on stderr are no JSON
+
+
+class Worker:
+    """One process's part of a server; the parts are put together here."""
+
+    def __init__(self, settings: Settings, place: Place, listeners: Listeners) -> None:
+        """Load a model served from a file and read the secrets. Raises ModelRefused, BadSecret."""
+        onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
+        self._settings = settings
+        self._listeners = listeners
+        self._place = place
+        self.loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        counters = Counters(place.board, place.number)
+        self._shadow = shadow.Shadow(counters)
+        kept = settings.predictions
+        self._log = PredictionLog(kept, settings.name, place.number, counters) if kept else None
+        self._observer = Observer(counters, self._shadow, self._log)
+        self.plane = DataPlane(settings.name, counters, Batcher(counters, self._observer, Bulk(counters)))
+        self.guard = Guard(settings.secrets.token)
+        self.certificate = Certificate.of(settings.secrets)
+        self._follower = self._new_follower(place.wishes)
+        metrics = Metrics(settings.name, place.board, lambda: self.plane.served, self._settle)
+        self._repository = Repository(self.plane, self._follower)
+        self.routes = Routes(self.plane, metrics, self._repository, self.guard, settings.limits)
+        self._access = access.AccessLog(self.loop) if settings.access_log else None
+        self._connections = Connections(self.routes, self.loop.time, settings.limits, self._access)
+        if settings.file is not None:
+            self._adopt(Served(primary=models.load(settings.file, FILE_VERSION, settings.name)))
+
+    async def serve(self, listening: Callable[[], object]) -> None:
+        """Serve until a signal, or until the other end of the parent's pipe closes."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, self._stop.set)
+        if self._settings.until_stdin_closes:
+            self._stop_when_closed(sys.stdin.fileno())
+        if self._place.parent is not None:
+            self._stop_when_closed(self._place.parent)
+        self.loop.set_exception_handler(_report)
+        listener = self._listeners.tcp[self._place.number]
+        spare = [socket.socket(fileno=os.dup(each.fileno())) for each in (listener, self._listeners.unix) if each]
+        context = self.certificate.context if self.certificate else None
+        servers = [await self.loop.create_server(self._connections, sock=listener, ssl=context, backlog=4096)]
+        if self._listeners.unix is not None:
+            servers.append(await self.loop.create_unix_server(self._connections, sock=self._listeners.unix))
+        calls = await self._answer_calls()
+        if self._follower is not None:
+            self._follower.start()
+        sweeper = asyncio.create_task(self._sweep())
+        listening()
+        await self._stop.wait()
+        diary.note("stopping", connections=len(self._connections.open))
+        sweeper.cancel()
+        for server in servers:
+            server.close()
+        await self._take_waiting(spare, context)
+        ends = calls.stop(_DRAIN_S) if calls else asyncio.sleep(0)
+        await asyncio.gather(self._drain(), ends)
+        self._end()
+
+    async def _answer_calls(self) -> Any:
+        """Start gRPC, where it is wanted; its library is loaded for nobody else."""
+        if self._listeners.grpc_port is None:
+            return None
+        from brakeline_serving import grpc_service  # noqa: PLC0415
+
+        host = f"[{self._listeners.host}]" if ":" in self._listeners.host else self._listeners.host
+        service = grpc_service.Service(self.plane, self._repository, self.guard)
+        address, most_bytes = f"{host}:{self._listeners.grpc_port}", self._settings.limits.body_bytes
+        return await grpc_service.start(service, address, self.certificate, most_bytes)
+
+    def _new_follower(self, wishes: Wishes) -> Follower | None:
+        if self._settings.store is None:
+            return None
+        # The follower has a thread of its own; what is served changes between two requests only.
+        def adopt(served: Served) -> None:
+            self.loop.call_soon_threadsafe(self._adopt, served)
+
+        return Follower(self._settings.store / self._settings.name, adopt, wishes)
+
+    def _adopt(self, served: Served) -> None:
+        self._observer.settle()
+        self.plane.adopt(served)
+        self._shadow.model = served.shadow
+
+    def _settle(self) -> None:
+        self._observer.settle()
+        self.plane.counters.set("connections", len(self._connections.open))
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            self._connections.expire()
+            self._settle()
+            self.guard.refresh()
+            if self.certificate is not None:
+                self.certificate.refresh()
+
+    async def _take_waiting(self, spare: list[socket.socket], context: Any) -> None:
+        """Take the connections that the kernel has made already, so that no client is cut off by the closing."""
+        for listener in spare:
+            listener.setblocking(False)
+            while True:
+                try:
+                    made, _ = listener.accept()
+                except OSError:
+                    break
+                made.setblocking(False)
+                ssl = context if made.family != socket.AF_UNIX else None
+                asyncio.ensure_future(self.loop.connect_accepted_socket(self._connections, made, ssl=ssl))  # noqa: RUF006
+            listener.close()
+
+    async def _drain(self) -> None:
+        self._connections.draining = True
+        await self._until_none(_LAST_CALL_S)
+        self._connections.close_idle()
+        await self._until_none(_DRAIN_S - _LAST_CALL_S)
+        self._connections.abort()
+
+    async def _until_none(self, seconds: float) -> None:
+        deadline = self.loop.time() + seconds
+        while self._connections.open and self.loop.time() < deadline:
+            await asyncio.sleep(_POLL_DRAINED_S)
+
+    def _end(self) -> None:
+        self._settle()
+        if self._follower is not None:
+            self._follower.stop(timeout_s=0.2)
+        if self._log is not None:
+            self._log.close(timeout_s=1.0)
+        if self._access is not None:
+            self._access.write()
+        self.plane.counters.set("connections", 0.0)
+        diary.note("stopped")
+
+    def _stop_when_closed(self, pipe: int) -> None:
+        """A starter that is killed cannot signal; but the pipe it holds closes with it."""
+
+        def read() -> None:
+            if not os.read(pipe, 4096):
+                self.loop.remove_reader(pipe)
+                self._stop.set()
+
+        self.loop.add_reader(pipe, read)
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What asyncio would write to stderr in lines of its own."""
+    error = context.get("exception")
+    told = "".join(traceback.format_exception(error)) if isinstance(error, BaseException) else None
+    if isinstance(error, OSError | ConnectionError):
+        # A client's handshake that failed, or its connection: nobody here has to mend that.
+        diary.note("client_lost", message=f"{type(error).__name__}: {error}")
+        return
+    diary.error("bug", message=str(context.get("message")), traceback=told)

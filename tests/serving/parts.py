@@ -1,0 +1,33 @@
+"""The server's parts put together in the test's own process, without sockets."""
+
+from dataclasses import dataclass
+
+from brakeline_serving.batch import Batcher
+from brakeline_serving.bulk import Bulk
+from brakeline_serving.cells import Board
+from brakeline_serving.connections import Limits
+from brakeline_serving.counters import Counters
+from brakeline_serving.dataplane import DataPlane
+from brakeline_serving.guard import Guard
+from brakeline_serving.metrics import Metrics
+from brakeline_serving.observe import Observer
+from brakeline_serving.repository import Repository
+from brakeline_serving.routes import Routes
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What answers requests."""
+
+    plane: DataPlane
+    routes: Routes
+    observer: Observer
+
+
+def make_parts(name: str, bulk_rows: int = 100_000) -> Parts:
+    """A data plane that serves nothing yet, and its routes."""
+    counters = Counters(Board())
+    observer = Observer(counters)
+    plane = DataPlane(name, counters, Batcher(counters, observer, Bulk(counters, bulk_rows)))
+    metrics = Metrics(name, counters.board, lambda: plane.served, observer.settle)
+    return Parts(plane, Routes(plane, metrics, Repository(plane, None), Guard(), Limits()), observer)
