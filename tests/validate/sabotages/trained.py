@@ -8,7 +8,7 @@ from unittest import mock
 import numpy as np
 from brakeline_synthesize import generate, scenario, sensors
 from brakeline_synthesize.sensors import Sensor
-from brakeline_train import calibrate, envelope, export, graph, quantiles, rows
+from brakeline_train import calibrate, distribution, envelope, export, graph, quantiles, rows
 from brakeline_train.calibrate import Offsets
 from brakeline_train.rows import Rows
 from stepkit import tables
@@ -36,7 +36,8 @@ def trained(
         found = offsets(found) if offsets else found
         built = graph.build(pair, found, envelope.seen_in(fold.fit.inputs), contract)
         probes = export.probe_rows(pair, found, fold.held, contract)
-        export.write(folder / "model", built, probes, contract, {"seed": _SEED})
+        seen = distribution.seen_in(fold.fit.inputs, contract)
+        export.write(folder / "model", built, probes, contract, {"seed": _SEED}, seen)
         return Attempt(folder / "model")
 
     return make
