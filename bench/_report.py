@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,12 +43,14 @@ class Figure:
         return {**asdict(self), "value": self.value, "met": self.met, "rounds": rounds}
 
 
-def report(bench: str, figures: Sequence[Figure]) -> None:
-    """Print the figures as the command line asks."""
+def report(bench: str, figures: Sequence[Figure], notes: Mapping[str, str] | None = None) -> None:
+    """Print the figures as the command line asks; `notes` say what was measured with which versions and settings."""
     parser = argparse.ArgumentParser(prog=f"build.py bench {bench}")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     if parser.parse_args().json:
-        print(json.dumps({"bench": bench, "machine": machine(), "figures": [figure.facts() for figure in figures]}))
+        told: dict[str, object] = {"bench": bench, "machine": machine()}
+        told |= {"notes": notes} if notes else {}
+        print(json.dumps({**told, "figures": [figure.facts() for figure in figures]}))
         return
     table = Table(title=f"{bench}: medians, {machine()['cores']} cores")
     for column in ("figure", "value", "unit", "aim", "met", "rounds"):
@@ -58,6 +60,8 @@ def report(bench: str, figures: Sequence[Figure]) -> None:
         met = {None: "", True: "yes", False: "no"}[figure.met]
         table.add_row(figure.name, f"{figure.value:g}", figure.unit, figure.aim or "", met, rounds)
     Console().print(table)
+    for name, note in (notes or {}).items():
+        Console().print(f"{name}: {note}", highlight=False, markup=False)
 
 
 def machine() -> dict[str, object]:

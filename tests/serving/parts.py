@@ -9,10 +9,10 @@ from brakeline_serving.connections import Limits
 from brakeline_serving.counters import Counters
 from brakeline_serving.dataplane import DataPlane
 from brakeline_serving.guard import Guard
-from brakeline_serving.metrics import Metrics
 from brakeline_serving.observe import Observer
 from brakeline_serving.repository import Repository
 from brakeline_serving.routes import Routes
+from brakeline_serving.scrape import Scrape
 
 
 @dataclass(frozen=True)
@@ -29,5 +29,5 @@ def make_parts(name: str, bulk_rows: int = 100_000) -> Parts:
     counters = Counters(Board())
     observer = Observer(counters)
     plane = DataPlane(name, counters, Batcher(counters, observer, Bulk(counters, bulk_rows)))
-    metrics = Metrics(name, counters.board, lambda: plane.served, observer.settle)
-    return Parts(plane, Routes(plane, metrics, Repository(plane, None), Guard(), Limits()), observer)
+    scrape = Scrape(name, counters.board, lambda: plane.served, observer.settle)
+    return Parts(plane, Routes(plane, scrape, Repository(plane, None), Guard(), Limits()), observer)

@@ -17,6 +17,7 @@ from brakeline_serving.errors import InternalError
 from brakeline_serving.lane import MOST_ROWS
 from brakeline_serving.model import Model
 from brakeline_serving.observe import Observer
+from brakeline_serving.spin import Spinner
 
 _SUCCESS, _SUCCESS_NS, _FAIL = SLOT["success"], SLOT["success_ns"], SLOT["fail"]
 _QUEUE_NS, _INPUT_NS, _INFER_NS, _OUTPUT_NS = (SLOT[f"{part}_ns"] for part in ("queue", "input", "infer", "output"))
@@ -26,10 +27,11 @@ _SLOT_ROWS, _RUNS, _LAST_MS = SLOT["rows"], SLOT["runs"], SLOT["last_ms"]
 class Batcher:
     """Collects what is asked in one turn of the loop; lives in the loop's thread."""
 
-    def __init__(self, counters: Counters, observer: Observer, bulk: Bulk) -> None:
+    def __init__(self, counters: Counters, observer: Observer, bulk: Bulk, spinner: Spinner | None = None) -> None:
         self._counters = counters
         self._observer = observer
         self._bulk = bulk
+        self._spinner = spinner or Spinner()
         self._asks: list[Ask] = []
         self._rows = 0
 
@@ -63,6 +65,7 @@ class Batcher:
             diary.error("bug", endpoint="infer", traceback=traceback.format_exc())
             answers = InternalError()
         self.finish(asks, rows, count, answers, began_s, time.perf_counter())
+        self._spinner.touch()
 
     def finish(
         self, asks: list[Ask], rows: bytes, count: int, answers: Answers | Exception, began_s: float, ran_s: float

@@ -1,86 +1,157 @@
-"""The command line: `brakeline-serving --model-store DIR`."""
+"""The command line: `brakeline-serving --model-store DIR`.
 
+It is argparse's, and little is imported here: a server is started anew for every pod, and a start waits for imports.
+"""
+
+import argparse
 import ipaddress
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import Any
 
 import brakeline_serving
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 MIB = 1024 * 1024
+_WHAT = "Serve a stopping-distance model by the Open Inference Protocol v2 over HTTP and gRPC."
+_NEEDED = "TLS (--tls-certificate, --tls-key) and a token (--token-file) guard it; --insecure goes without"
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"brakeline-serving {brakeline_serving.__version__}")
-        raise typer.Exit
-
-
-@app.command()
-def main(
-    *,
-    model_store: Annotated[Path | None, typer.Option(help="Folder of <model>/<version>/model.onnx.")] = None,
-    model: Annotated[Path | None, typer.Option(help="ONNX file, or folder of model.onnx, to serve instead.")] = None,
-    model_name: Annotated[str, typer.Option(help="Name in the store and in URLs.")] = "stopping-distance",
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, envvar="PORT", help="Port; 0 takes a free one.")] = 8080,
-    grpc_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of gRPC, if it is wanted.")] = None,
-    unix_socket: Annotated[Path | None, typer.Option(help="Path of a socket to listen on as well.")] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port.")] = 1,
-    tls_certificate: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
-    token_file: Annotated[Path | None, typer.Option(help="Holds the token that requests must bear.")] = None,
-    access_log: Annotated[bool, typer.Option("--access-log", help="A JSON line per request on stderr.")] = False,
-    prediction_log: Annotated[Path | None, typer.Option(help="Folder for a sample of the predictions.")] = None,
-    prediction_share: Annotated[float, typer.Option(min=0, max=1, help="Share of requests in it.")] = 0.01,
-    prediction_mib: Annotated[int, typer.Option(min=1, help="All its files of a worker [MiB].")] = 256,
-    body_mib: Annotated[int, typer.Option(min=1, max=1024, help="Largest request body [MiB].")] = 8,
-    connections: Annotated[int, typer.Option(min=1, help="Most connections of a worker.")] = 20_000,
-    idle_s: Annotated[float, typer.Option(min=1, help="Until a silent connection is closed [s].")] = 75.0,
-    receive_s: Annotated[float, typer.Option(min=1, help="For a request to arrive in full [s].")] = 30.0,
-    ready_file: Annotated[Path | None, typer.Option(help="Gets the URL once the server listens.")] = None,
-    until_stdin_closes: Annotated[
-        bool, typer.Option("--until-stdin-closes", help="End with the process that holds the other end of stdin.")
-    ] = False,
-    insecure: Annotated[bool, typer.Option("--insecure", help="Allow any address without TLS or token.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Serve a stopping-distance model by the Open Inference Protocol v2 over HTTP and gRPC."""
-    if (model_store is None) == (model is None):
-        raise typer.BadParameter("give one of --model-store and --model")
-    if not model_name or "/" in model_name or model_name.startswith("."):
-        raise typer.BadParameter(f"found {model_name!r}, allowed the name of a folder in the store")
-    if (tls_certificate is None) != (tls_key is None):
-        raise typer.BadParameter("--tls-certificate and --tls-key need each other")
-    if not (insecure or _is_loopback(host) or (tls_certificate and token_file)):
-        needed = "TLS (--tls-certificate, --tls-key) and a token (--token-file) guard it; --insecure goes without"
-        raise typer.BadParameter(f"--host {host} can be reached by others: {needed}")
+def app(arguments: Sequence[str] | None = None) -> None:
+    """Serve as the command line says; ends with the server's exit code, or 2 for a call that says no such thing."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    complaint = _complaint(chosen)
+    if complaint:
+        parser.error(complaint)
     from brakeline_serving import server
     from brakeline_serving.connections import Limits
     from brakeline_serving.settings import Keeping, Secrets, Settings
 
-    file = model / "model.onnx" if model is not None and model.is_dir() else model
+    file = chosen.model / "model.onnx" if chosen.model is not None and chosen.model.is_dir() else chosen.model
+    kept = chosen.prediction_log
     settings = Settings(
-        name=model_name,
-        store=model_store,
+        name=chosen.model_name,
+        store=chosen.model_store,
         file=file,
-        host=host,
-        port=port,
-        ready_file=ready_file,
-        until_stdin_closes=until_stdin_closes,
-        grpc_port=grpc_port,
-        unix_socket=unix_socket,
-        workers=workers,
-        secrets=Secrets(tls_certificate, tls_key, token_file),
-        access_log=access_log,
-        predictions=Keeping(prediction_log, prediction_share, prediction_mib * MIB) if prediction_log else None,
-        limits=Limits(body_mib * MIB, idle_s=idle_s, receive_s=receive_s, connections=connections),
+        host=chosen.host,
+        port=chosen.port,
+        ready_file=chosen.ready_file,
+        until_stdin_closes=chosen.until_stdin_closes,
+        grpc_port=chosen.grpc_port,
+        unix_socket=chosen.unix_socket,
+        workers=chosen.workers,
+        secrets=Secrets(chosen.tls_certificate, chosen.tls_key, chosen.token_file),
+        access_log=chosen.access_log,
+        predictions=Keeping(kept, chosen.prediction_share, chosen.prediction_mib * MIB) if kept else None,
+        limits=Limits(
+            chosen.body_mib * MIB, idle_s=chosen.idle_s, receive_s=chosen.receive_s, connections=chosen.connections
+        ),
+        spin_s=chosen.spin_us * 1e-6,
     )
-    raise typer.Exit(server.run(settings))
+    sys.exit(server.run(settings))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="brakeline-serving", description=_WHAT)
+    version = f"brakeline-serving {brakeline_serving.__version__}"
+    parser.add_argument("--version", action="version", version=version, help="Print the version.")
+
+    part = parser.add_argument_group("what is served: one of")
+    part.add_argument("--model-store", type=Path, metavar="DIR", help="Folder of <model>/<version>/model.onnx.")
+    part.add_argument("--model", type=Path, metavar="FILE", help="ONNX file, or folder of model.onnx.")
+    part = parser.add_argument_group("where, and as whom")
+    part.add_argument(
+        "--model-name", default="stopping-distance", metavar="NAME", help="In the store and in URLs (%(default)s)."
+    )
+    part.add_argument("--host", default="127.0.0.1", help="Address to listen on (%(default)s).")
+    port = os.environ.get("PORT") or "8080"
+    part.add_argument(
+        "--port", type=_whole(0, 65_535), default=port, help="0 takes a free one; or PORT says it (%(default)s)."
+    )
+    part.add_argument("--grpc-port", type=_whole(0, 65_535), metavar="PORT", help="Port of gRPC, if it is wanted.")
+    part.add_argument("--unix-socket", type=Path, metavar="PATH", help="Path of a socket to listen on as well.")
+    part.add_argument("--ready-file", type=Path, metavar="FILE", help="Gets the URL once the server listens.")
+    stays = "End with the process that holds the other end of stdin."
+    part.add_argument("--until-stdin-closes", action="store_true", help=stays)
+
+    part = parser.add_argument_group("how")
+    part.add_argument("--workers", type=_whole(1, 64), default=1, help="Processes that share the port (%(default)s).")
+    spins = "Look for the next request so long before sleeping, which answers it sooner and takes the core [us] (0)."
+    part.add_argument("--spin-us", type=_whole(0, 10_000), default=0, metavar="US", help=spins)
+
+    part = parser.add_argument_group("who may ask, and for how much")
+    part.add_argument("--tls-certificate", type=Path, metavar="FILE", help="Certificate chain, PEM.")
+    part.add_argument("--tls-key", type=Path, metavar="FILE", help="Its key, PEM.")
+    part.add_argument("--token-file", type=Path, metavar="FILE", help="Holds the token that requests must bear.")
+    part.add_argument("--insecure", action="store_true", help="Allow any address without TLS or token.")
+    part.add_argument(
+        "--body-mib", type=_whole(1, 1024), default=8, metavar="MIB", help="Largest request body [MiB] (%(default)s)."
+    )
+    most = "Most connections of a worker (%(default)s)."
+    part.add_argument("--connections", type=_whole(1, 1_000_000), default=20_000, metavar="N", help=most)
+    silent, late = (
+        "Until a silent connection is closed [s] (%(default)s).",
+        "For a request to arrive in full [s] (%(default)s).",
+    )
+    part.add_argument("--idle-s", type=_number(1, math.inf), default=75.0, metavar="S", help=silent)
+    part.add_argument("--receive-s", type=_number(1, math.inf), default=30.0, metavar="S", help=late)
+
+    part = parser.add_argument_group("what is kept")
+    part.add_argument("--access-log", action="store_true", help="A JSON line per request on stderr.")
+    part.add_argument("--prediction-log", type=Path, metavar="DIR", help="Folder for a sample of the predictions.")
+    part.add_argument(
+        "--prediction-share",
+        type=_number(0, 1),
+        default=0.01,
+        metavar="SHARE",
+        help="Share of requests in it (%(default)s).",
+    )
+    part.add_argument(
+        "--prediction-mib",
+        type=_whole(1, MIB),
+        default=256,
+        metavar="MIB",
+        help="All its files of a worker [MiB] (%(default)s).",
+    )
+    return parser
+
+
+def _complaint(chosen: Any) -> str:
+    """What is wrong with options that are each well-formed; empty if nothing is."""
+    if (chosen.model_store is None) == (chosen.model is None):
+        return "give one of --model-store and --model"
+    if not chosen.model_name or "/" in chosen.model_name or chosen.model_name.startswith("."):
+        return f"--model-name: found {chosen.model_name!r}, allowed the name of a folder in the store"
+    if (chosen.tls_certificate is None) != (chosen.tls_key is None):
+        return "--tls-certificate and --tls-key need each other"
+    if not (chosen.insecure or _is_loopback(chosen.host) or (chosen.tls_certificate and chosen.token_file)):
+        return f"--host {chosen.host} can be reached by others: {_NEEDED}"
+    return ""
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isdecimal() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"found {text!r}, allowed a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def _number(least: float, most: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"found {text!r}, allowed a number from {least:g} to {most:g}")
+        return value
+
+    return read
 
 
 def _is_loopback(host: str) -> bool:

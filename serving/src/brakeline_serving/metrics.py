@@ -12,8 +12,6 @@ from brakeline_serving import cells, distribution
 from brakeline_serving.cells import SLOT, Board
 from brakeline_serving.store import Served
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
-
 _COUNTERS = (
     ("rows", "Rows answered."),
     ("out_of_range", "Rows that the model's fail-safe answered."),
@@ -30,6 +28,8 @@ _NAMES |= {"shadow_dropped": "shadow_rows_dropped", "log_dropped": "predictions_
 
 class Metrics(Collector):
     """All metrics of a server; `served` says what is served, `settle` counts what was collected in blocks."""
+
+    content_type = CONTENT_TYPE_LATEST.encode()
 
     def __init__(self, name: str, board: Board, served: Callable[[], Served], settle: Callable[[], None]) -> None:
         self._name = name

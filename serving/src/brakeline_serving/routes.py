@@ -11,7 +11,6 @@ import httptools
 import msgspec
 
 from brakeline_serving import compression, diary, static
-from brakeline_serving import metrics as prometheus
 from brakeline_serving.ask import Answers, Ask
 from brakeline_serving.connections import Limits
 from brakeline_serving.dataplane import DataPlane
@@ -25,8 +24,8 @@ from brakeline_serving.errors import (
 )
 from brakeline_serving.guard import Guard
 from brakeline_serving.messages import Done, Request, Response
-from brakeline_serving.metrics import Metrics
 from brakeline_serving.repository import Repository, parameters_in
+from brakeline_serving.scrape import Scrape
 
 _MODELS, _REPOSITORY = "/v2/models/", "/v2/repository/models/"
 _TENSORS_AT, _ACCEPTS, _ENCODED = b"inference-header-content-length", b"accept-encoding", b"content-encoding"
@@ -61,11 +60,9 @@ class Endpoint:
 class Routes:
     """Answers every request with the data plane; the one place where errors become statuses."""
 
-    def __init__(
-        self, plane: DataPlane, metrics: Metrics, repository: Repository, guard: Guard, limits: Limits
-    ) -> None:
+    def __init__(self, plane: DataPlane, scrape: Scrape, repository: Repository, guard: Guard, limits: Limits) -> None:
         self._plane = plane
-        self._metrics = metrics
+        self._scrape = scrape
         self._counters = plane.counters
         self._repository = repository
         self._guard = guard
@@ -177,10 +174,10 @@ class Routes:
         return done
 
     def _exposition(self, call: Call) -> Response:
-        body, extra = self._metrics.exposition(), b""
+        (body, content_type), extra = self._scrape.exposition(), b""
         if _ACCEPTS in call.request.headers:
             body, extra = compression.pack(call.request.headers[_ACCEPTS], body)
-        return Response(200, body, prometheus.CONTENT_TYPE.encode(), extra)
+        return Response(200, body, content_type, extra)
 
 
 def _dressed(body: bytes, json_bytes: int | None, accepts: bytes | None) -> Response:

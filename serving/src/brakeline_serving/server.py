@@ -83,5 +83,3 @@ def _write(file: Path, text: str) -> None:
     staged = file.with_name(f".{file.name}.{os.getpid()}")
     staged.write_text(text)
     staged.replace(file)
-
-

@@ -42,3 +42,4 @@ class Settings:
     access_log: bool = False
     predictions: Keeping | None = None
     limits: Limits = field(default_factory=Limits)
+    spin_s: float = 0.0

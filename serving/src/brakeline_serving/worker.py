@@ -20,12 +20,13 @@ from brakeline_serving.counters import Counters
 from brakeline_serving.dataplane import DataPlane
 from brakeline_serving.guard import Guard
 from brakeline_serving.listeners import Listeners
-from brakeline_serving.metrics import Metrics
 from brakeline_serving.observe import Observer
 from brakeline_serving.predictions import PredictionLog
 from brakeline_serving.repository import Repository
 from brakeline_serving.routes import Routes
+from brakeline_serving.scrape import Scrape
 from brakeline_serving.settings import Settings
+from brakeline_serving.spin import Spinner
 from brakeline_serving.store import Follower, Served
 from brakeline_serving.tls import Certificate
 from brakeline_serving.wishes import Wishes
@@ -57,13 +58,15 @@ class Worker:
         kept = settings.predictions
         self._log = PredictionLog(kept, settings.name, place.number, counters) if kept else None
         self._observer = Observer(counters, self._shadow, self._log)
-        self.plane = DataPlane(settings.name, counters, Batcher(counters, self._observer, Bulk(counters)))
+        self.plane = DataPlane(
+            settings.name, counters, Batcher(counters, self._observer, Bulk(counters), Spinner(settings.spin_s))
+        )
         self.guard = Guard(settings.secrets.token)
         self.certificate = Certificate.of(settings.secrets)
         self._follower = self._new_follower(place.wishes)
-        metrics = Metrics(settings.name, place.board, lambda: self.plane.served, self._settle)
+        self._scrape = Scrape(settings.name, place.board, lambda: self.plane.served, self._settle)
         self._repository = Repository(self.plane, self._follower)
-        self.routes = Routes(self.plane, metrics, self._repository, self.guard, settings.limits)
+        self.routes = Routes(self.plane, self._scrape, self._repository, self.guard, settings.limits)
         self._access = access.AccessLog(self.loop) if settings.access_log else None
         self._connections = Connections(self.routes, self.loop.time, settings.limits, self._access)
         if settings.file is not None:
@@ -113,6 +116,7 @@ class Worker:
     def _new_follower(self, wishes: Wishes) -> Follower | None:
         if self._settings.store is None:
             return None
+
         # The follower has a thread of its own; what is served changes between two requests only.
         def adopt(served: Served) -> None:
             self.loop.call_soon_threadsafe(self._adopt, served)
@@ -129,6 +133,8 @@ class Worker:
         self.plane.counters.set("connections", len(self._connections.open))
 
     async def _sweep(self) -> None:
+        await asyncio.sleep(_SWEEP_S)
+        await asyncio.to_thread(self._scrape.prepare)
         while True:
             await asyncio.sleep(_SWEEP_S)
             self._connections.expire()

@@ -1,0 +1,57 @@
+"""gRPC calls without pause, each waiting for its answer: `python _calls.py PORT CALLERS SECONDS FILE`.
+
+FILE holds requests as `wrk.lua` reads them, here messages of gRPC. Prints JSON: requests, us, failed, p50_us, p99_us.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import numpy as np
+
+METHOD = "/inference.GRPCInferenceService/ModelInfer"
+WARM_S = 0.5
+
+
+def messages(file: Path) -> list[bytes]:
+    """The requests in a file."""
+    raw, found = file.read_bytes(), []
+    while raw:
+        length, _, rest = raw.partition(b"\n")
+        found.append(rest[: int(length)])
+        raw = rest[int(length) :]
+    return found
+
+
+async def call(ask: Callable[..., Awaitable[Any]], requests: list[bytes], at: int, until_s: float) -> list[float]:
+    """Ask until it is time to end; returns what each call took [s], those of warming up left out."""
+    took, warm_s = [], time.perf_counter() + WARM_S
+    while (began := time.perf_counter()) < until_s:
+        at = (at + 1) % len(requests)
+        await ask(requests[at])
+        if began > warm_s:
+            took.append(time.perf_counter() - began)
+    return took
+
+
+async def run(port: int, callers: int, seconds: float, file: Path) -> dict[str, float]:
+    """Ask with some callers on one channel, which is how a client of gRPC shares a server."""
+    requests = messages(file)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        ask = channel.unary_unary(METHOD)  # messages are bytes already
+        until_s = time.perf_counter() + WARM_S + seconds
+        starts = [7919 * number % len(requests) for number in range(callers)]
+        all_took = await asyncio.gather(*(call(ask, requests, at, until_s) for at in starts))
+    took = 1e6 * np.concatenate([np.array(each) for each in all_took])
+    p50, p99 = (float(np.quantile(took, share)) for share in (0.5, 0.99))
+    return {"requests": took.size, "us": 1e6 * seconds, "failed": 0, "p50_us": p50, "p99_us": p99}
+
+
+if __name__ == "__main__":
+    port, callers, seconds, file = sys.argv[1:]
+    print(json.dumps(asyncio.run(run(int(port), int(callers), float(seconds), Path(file)))))
