@@ -43,7 +43,7 @@ def test_stdout_is_one_json_line_and_stderr_json_lines(start: Start, store: Stor
     assert server.process.stdout.read() == ""
     assert server.stop() == 0
     events = [json.loads(line)["event"] for line in server.log.read_text().splitlines()]
-    assert events == ["listening", "model_refused", "stopping", "stopped"]
+    assert events == ["model_refused", "listening", "stopping", "stopped"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

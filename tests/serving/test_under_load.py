@@ -92,6 +92,7 @@ def test_a_killed_worker_is_replaced_and_no_answer_is_wrong(start: Start, store:
         _wait_for(lambda: load.answered > before + 500)
     assert load.wrong == []
     assert 0 < len(load.failed) <= CONNECTIONS  # what that worker had under way, once for each connection at most
+    assert not [reply for reply in load.failed if "HTTP/1.1" in reply]  # none was refused: the next one serves at once
     assert '"event": "worker_restarted"' in server.log.read_text()
     assert server.metric("brakeline_rows_total") >= load.answered
     assert server.stop() == 0

@@ -69,9 +69,17 @@ class _Pointer(msgspec.Struct, frozen=True):
 class Follower:
     """Watches one model's folder and calls `adopt`, in its own thread, with each new picture."""
 
-    def __init__(self, folder: Path, adopt: Callable[[Served], object], wishes: Wishes | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        adopt: Callable[[Served], object],
+        wishes: Wishes | None = None,
+        looked: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`looked` is called, in the thread as well, when the first look is over."""
         self._folder = folder
         self._adopt = adopt
+        self._looked = looked
         self.wishes = wishes or Wishes()
         self.there: tuple[str, ...] = ()  # versions in the store, served or not
         self._there_stamp: Stamp = None
@@ -131,7 +139,15 @@ class Follower:
         return self._served
 
     def _follow(self) -> None:
+        self._look_and_tell()
+        self._looked()
         while not self._stopping:
+            self._awake.wait(POLL_S)
+            self._awake.clear()
+            self._look_and_tell()
+
+    def _look_and_tell(self) -> None:
+        if not self._stopping:
             try:
                 served = self.look()
             except Exception:  # noqa: BLE001  a bug here must not end the following of later versions
@@ -139,8 +155,6 @@ class Follower:
             else:
                 if served is not None and not self._stopping:
                     self._adopt(served)
-            self._awake.wait(POLL_S)
-            self._awake.clear()
 
     def _list(self) -> None:
         stamp = stamp_of(self._folder)

@@ -35,6 +35,7 @@ from brakeline_serving.workers import Place
 FILE_VERSION = "1"  # of a model that is served from a file, without a store
 
 _SWEEP_S = 1.0
+_FIRST_LOOK_S = 10.0
 # Clients that keep their connection get this long to send one more request and be told that it closes.
 _LAST_CALL_S = 0.5
 _DRAIN_S = 4.0  # with the rest it stays below the 5 s in which the server promises to end
@@ -53,6 +54,7 @@ class Worker:
         self._place = place
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        self._looked = asyncio.Event()
         counters = Counters(place.board, place.number)
         self._shadow = shadow.Shadow(counters)
         kept = settings.predictions
@@ -81,6 +83,9 @@ class Worker:
         if self._place.parent is not None:
             self._stop_when_closed(self._place.parent)
         self.loop.set_exception_handler(_report)
+        if self._follower is not None:
+            self._follower.start()
+            await self._first_look()
         listener = self._listeners.tcp[self._place.number]
         spare = [socket.socket(fileno=os.dup(each.fileno())) for each in (listener, self._listeners.unix) if each]
         context = self.certificate.context if self.certificate else None
@@ -88,8 +93,6 @@ class Worker:
         if self._listeners.unix is not None:
             servers.append(await self.loop.create_unix_server(self._connections, sock=self._listeners.unix))
         calls = await self._answer_calls()
-        if self._follower is not None:
-            self._follower.start()
         sweeper = asyncio.create_task(self._sweep())
         listening()
         await self._stop.wait()
@@ -101,6 +104,16 @@ class Worker:
         ends = calls.stop(_DRAIN_S) if calls else asyncio.sleep(0)
         await asyncio.gather(self._drain(), ends)
         self._end()
+
+    async def _first_look(self) -> None:
+        """Take no connection before what the store has is loaded: a worker among others would refuse what they answer.
+
+        Whoever has connected waits in the kernel; not for ever, as a store may hang.
+        """
+        waits = [asyncio.create_task(event.wait()) for event in (self._looked, self._stop)]
+        await asyncio.wait(waits, timeout=_FIRST_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+        for each in waits:
+            each.cancel()
 
     async def _answer_calls(self) -> Any:
         """Start gRPC, where it is wanted; its library is loaded for nobody else."""
@@ -121,7 +134,10 @@ class Worker:
         def adopt(served: Served) -> None:
             self.loop.call_soon_threadsafe(self._adopt, served)
 
-        return Follower(self._settings.store / self._settings.name, adopt, wishes)
+        def looked() -> None:
+            self.loop.call_soon_threadsafe(self._looked.set)
+
+        return Follower(self._settings.store / self._settings.name, adopt, wishes, looked)
 
     def _adopt(self, served: Served) -> None:
         self._observer.settle()
