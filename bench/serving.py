@@ -21,7 +21,7 @@ from _servers import BIN, Server
 from stepkit import tables
 
 CONNECTIONS = (1, 16, 64)
-ROUNDS, SECONDS, WARM_S = 1, 2, 1
+ROUNDS, SECONDS, WARM_S = 5, 2, 1
 TRAINED_ROWS = 100_000
 SPINS, SPEAKS_GRPC = "ours, spinning", "ours with gRPC"
 HERE = Path(__file__).parent
@@ -57,7 +57,7 @@ class Load:
         seen = self.seen[name, connections]
         seen["rps"].append(told["requests"] / (told["us"] / 1e6))
         seen["p50_us"].append(told["p50_us"])
-        seen["cpu_us"].append(1e6 * (server.cpu_s() - before_s) / told["requests"])
+        seen["cpu_us"].append(1e6 * (server.cpu_s() - before_s) / told.get("asked", told["requests"]))
 
     def _run(self, command: list[str]) -> dict[str, float]:
         pinned = ["taskset", "-c", str(self.load_core), *command]

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 # Work by all test processes together [min]; a group is a folder of tests, or a file beside the folders.
-MINUTES = {"compose": 12, "images": 12, "orchestrator": 16, "test_equality": 10, "train": 12, "validate": 30}
+MINUTES = {
+    "compose": 12,
+    "images": 12,
+    "orchestrator": 16,
+    "serving": 18,
+    "test_equality": 10,
+    "train": 12,
+    "validate": 30,
+}
 OTHERS_MIN = 8
 
 

@@ -2,12 +2,13 @@
 
 import importlib.util
 import json
+import shutil
 import types
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import HOUSE, command
+from tests.conftest import HOUSE, Chain, command
 
 
 @pytest.fixture
@@ -88,3 +89,17 @@ def test_a_benchmark_reports_in_the_agreed_form() -> None:
     for figure in told["figures"]:
         assert figure.keys() == {"name", "value", "unit", "aim", "met", "rounds"}
         assert len(figure["rounds"]) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not on this machine")
+def test_the_servers_benchmark_measures_against_its_limits(tiny: Chain) -> None:
+    """Without the peers: answers are compared, every round is asked, and no figure is missing or nonsense."""
+    words = ("bench", "serving", "--quick", "--json", "--model", tiny.model / "model.onnx")
+    done = command("python", HOUSE / "build.py", *words)
+    assert done.code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert {"ours", "echo", "pinning"} <= told["notes"].keys()
+    figures = {figure["name"]: figure for figure in told["figures"]}
+    assert figures["CPU per request / echo's, 64 connections"]["aim"] == "<= 4"
+    assert all(0 < figure["value"] < 1e7 and len(figure["rounds"]) == 1 for figure in figures.values())

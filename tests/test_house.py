@@ -10,7 +10,13 @@ from brakeline_synthesize.contract import CONTRACT
 
 from tests.conftest import HOUSE
 
-PACKAGES = [file.parent for file in HOUSE.rglob("pyproject.toml") if ".venv" not in file.parts]
+# What git does not track (environments, the state of runs) is in folders that begin with a dot.
+PACKAGES = [
+    file.parent
+    for file in HOUSE.rglob("pyproject.toml")
+    if not any(part.startswith(".") for part in file.relative_to(HOUSE).parts)
+]
+PEERS = sorted((HOUSE / "bench" / "peers").iterdir())
 DECLARATION = "steps/synthesize/src/brakeline_synthesize/contract.py"
 # A local file ends in one of these; what git tracks may name no machine and no package registry.
 TEXTS = (
@@ -70,14 +76,29 @@ def test_files_are_short_and_no_drawer_is_among_them() -> None:
         assert file.stem not in drawers, file
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda folder: str(folder.relative_to(HOUSE)))
-def test_every_package_is_locked_by_hash_at_the_houses_versions(package: Path) -> None:
-    """Each lock pins with hashes, names no index, and has the root lock's version of everything."""
-    text = (package / "requirements.lock").read_text()
+def _pinned(folder: Path) -> dict[str, str]:
+    """Versions by name, of a lock that has a hash for each and names no index."""
+    text = (folder / "requirements.lock").read_text()
     pinned = dict(re.findall(r"^([a-z0-9._-]+)==([^ \\;]+)", text, re.MULTILINE))
     assert pinned
     assert text.count("--hash=sha256:") >= len(pinned)
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links|file:", text)
+    return pinned
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda folder: folder.name)
+def test_what_a_benchmark_compares_with_is_locked_by_hash(peer: Path) -> None:
+    """A peer has an environment of its own, and so its own versions; the model's runtime is the same."""
+    pinned = _pinned(peer)
+    assert set((peer / "requirements.in").read_text().replace("[standard]", "").split()) <= pinned.keys()
+    root = dict(re.findall(r"^([a-z0-9._-]+)==([^ \\;]+)", (HOUSE / "requirements.lock").read_text(), re.MULTILINE))
+    assert pinned["onnxruntime"] == root["onnxruntime"]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda folder: str(folder.relative_to(HOUSE)))
+def test_every_package_is_locked_by_hash_at_the_houses_versions(package: Path) -> None:
+    """Each lock pins with hashes, names no index, and has the root lock's version of everything."""
+    pinned = _pinned(package)
     root = dict(re.findall(r"^([a-z0-9._-]+)==([^ \\;]+)", (HOUSE / "requirements.lock").read_text(), re.MULTILINE))
     assert pinned.items() <= root.items()
     assert int(root["protobuf"].split(".")[0]) < 7
