@@ -12,7 +12,8 @@ import pytest
 import uvloop
 from brakeline_serving import model as models
 from brakeline_serving.connections import Connections, Limits
-from brakeline_serving.messages import Request, Response
+from brakeline_serving.errors import ServingError
+from brakeline_serving.messages import Done, Request, Response, Service
 from brakeline_serving.store import Served
 
 from tests.serving.conftest import NAME, make_model, tensor
@@ -40,10 +41,10 @@ class Clock:
         self.connections.expire()
 
 
-def _with_client(client: Client) -> None:
+def _with_client(client: Client, service: Service | None = None) -> None:
     async def run() -> None:
         clock = Clock()
-        clock.connections = Connections(make_parts(NAME).routes, clock)
+        clock.connections = Connections(service or make_parts(NAME).routes, clock)
         server = await asyncio.get_running_loop().create_server(clock.connections, "127.0.0.1", 0)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         await asyncio.wait_for(client(reader, writer, clock), 10)
@@ -93,6 +94,33 @@ def test_a_request_that_trickles_in_gets_408(sent: bytes) -> None:
         assert "30 s" in json.loads(reply.partition(b"\r\n\r\n")[2])["error"]
 
     _with_client(client)
+
+
+class _Large:
+    """Answers with more than the kernel keeps for a client."""
+
+    def answer(self, request: Request, done: Done) -> Response | None:
+        return Response(200, b"x" * 64 * 1024 * 1024)
+
+    def refuse(self, error: ServingError) -> Response:
+        return Response(error.status, b"")
+
+
+@pytest.mark.parametrize("header", [b"", b"Connection: close\r\n"])
+def test_an_answer_that_nobody_reads_is_given_up(header: bytes) -> None:
+    """Also when the client asked for the connection to be closed: closing would wait for it for ever."""
+
+    async def client(_: asyncio.StreamReader, writer: asyncio.StreamWriter, clock: Clock) -> None:
+        writer.write(b"GET / HTTP/1.1\r\n" + header + b"\r\n")
+        assert clock.connections is not None
+        await clock.move(IDLE_S - 1)
+        assert len(clock.connections.open) == 1
+        for _ in range(3):
+            await clock.move(IDLE_S + 1)
+        await asyncio.sleep(0.05)
+        assert len(clock.connections.open) == 0
+
+    _with_client(client, _Large())
 
 
 class _Broken:

@@ -262,6 +262,7 @@ class Connection(asyncio.Protocol):
     def _close(self, linger: bool) -> None:
         self._closing = True
         self._pending.clear()
+        self._deadline = self._connections.clock() + self._limits.idle_s  # for what is left to be read
         if not linger:
             self.transport.close()
             return
@@ -275,17 +276,16 @@ class Connection(asyncio.Protocol):
 
     def expire(self, now: float) -> None:
         """End the connection if its time is up."""
-        if now < self._deadline or self._closing:
-            return
         unsent = self.transport.get_write_buffer_size()
+        if now < self._deadline or (self._pending and not unsent):
+            return  # in time, or it waits for the server
         if 0 < unsent < self._unsent_bytes:
             self._deadline, self._unsent_bytes = now + self._limits.idle_s, unsent  # slow, but it reads
-        elif self._receiving and not self._paused:
+        elif self._receiving and not (self._paused or self._closing):
             self._end_with(RequestTimedOut(self._limits.receive_s))
         else:
             self._closing = True
-            # Closing would wait for a client that does not read.
-            self.transport.abort()
+            self.transport.abort()  # closing would wait for a client that does not read
 
     def close_if_idle(self) -> None:
         """Close the connection unless a request is under way."""
