@@ -154,6 +154,36 @@ def test_a_bad_file_and_a_taken_port_end_it_with_their_own_codes(tmp_path: Path)
         assert [json.loads(line)["event"] for line in failed.stderr.splitlines()] == ["not_serving"]
 
 
+@pytest.mark.parametrize("more", [("--workers", "2"), ("--grpc-port", "0")])
+def test_two_servers_do_not_share_a_port(start: Start, store: Store, more: tuple[str, str]) -> None:
+    """Workers share theirs; another server must not get some of their clients."""
+    server = start("--model-store", str(store.root), *more)
+    port = ("--port", str(server.port), "--workers", "2")
+    if server.grpc_address:
+        port = ("--port", "0", "--grpc-port", server.grpc_address.rpartition(":")[2])
+    ended = _run("--model-store", str(store.root), *port)
+    assert ended.returncode == 69
+    assert "in use" in ended.stderr
+
+
+def test_a_path_taken_over_by_the_next_server_stays(start: Start, store: Store, tmp_path: Path) -> None:
+    """The one that ends late, as a client keeps it, does not take its successor's socket away."""
+    path = tmp_path / "s"
+    words = ("--model-store", str(store.root), "--unix-socket", str(path))
+    first = start(*words)
+    with first.raw() as kept:
+        kept.sendall(b"POST /v2 HTTP/1.1\r\nContent-Length: 10\r\n\r\n")
+        first.wait_until(lambda: first.ask("GET", "/v2/health/live").status == 200)
+        first.process.send_signal(signal.SIGTERM)
+        first.wait_until(lambda: '"event": "stopping"' in first.log.read_text())
+        time.sleep(0.1)
+        second = start(*words)
+    assert first.stop() == 0
+    assert path.exists()
+    assert second.stop() == 0
+    assert not path.exists()
+
+
 def test_version_is_printed() -> None:
     """--version names the program and its version."""
     assert _run("--version").stdout.startswith("brakeline-serving 0.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brakeline_serving.errors import CannotListen
+from brakeline_serving.guard import stamp_of
 
 BACKLOG = 4096
 
@@ -25,6 +26,7 @@ class Listeners:
     path: Path | None = None
     unix: socket.socket | None = None
     grpc_port: int | None = None
+    made: tuple[int, int, int] | None = None  # what tells the socket at the path from another's
     _reserved: list[socket.socket] = field(default_factory=list)
 
     @property
@@ -38,8 +40,8 @@ class Listeners:
             listener.close()
 
     def remove_path(self) -> None:
-        """Take the path away, when nobody listens there any more."""
-        if self.path is not None:
+        """Take the path away, unless another server has put its own socket there."""
+        if self.path is not None and stamp_of(self.path) == self.made:
             self.path.unlink(missing_ok=True)
 
 
@@ -48,6 +50,8 @@ def listen(host: str, port: int, workers: int, path: Path | None, grpc_port: int
     made: list[socket.socket] = []
     try:
         family, address = _resolve(host, port)
+        if workers > 1:
+            _refuse_taken(family, address)
         for _ in range(workers):
             made.append(_bound(family, address, reuse=workers > 1))
             address = made[0].getsockname()
@@ -60,6 +64,7 @@ def listen(host: str, port: int, workers: int, path: Path | None, grpc_port: int
     listeners = Listeners(host, made, path)
     if path is not None:
         listeners.unix = _at_path(path)
+        listeners.made = stamp_of(path)
     if grpc_port is not None:
         listeners.grpc_port = _reserve(listeners, host, grpc_port, family)
     return listeners
@@ -85,6 +90,11 @@ def _bound(family: int, address: tuple[object, ...], *, reuse: bool) -> socket.s
         listener.close()
         raise
     return listener
+
+
+def _refuse_taken(family: int, address: tuple[object, ...]) -> None:
+    """Sockets that share a port would share it with another server, too, and its clients. Raises OSError."""
+    _bound(family, address, reuse=False).close()
 
 
 def _at_path(path: Path) -> socket.socket:
@@ -117,6 +127,7 @@ def _reserve(listeners: Listeners, host: str, port: int, family: int) -> int:
     """Find or check the port of gRPC, whose library makes sockets of its own: it is bound here, never listened on."""
     try:
         _, address = _resolve(host, port)
+        _refuse_taken(family, address)
         reserved = _bound(family, address, reuse=True)
     except OSError as error:
         listeners.close()
