@@ -40,7 +40,10 @@ def requests_and_answers(models: dict[str, Path], seed: int = 7) -> tuple[list[b
 
 @dataclass
 class Load:
-    """Closed-loop clients in a thread of their own. `wrong` says what was answered wrong, `failed` what was not."""
+    """Closed-loop clients in a thread of their own. `wrong` says what was answered wrong, `failed` what was not.
+
+    With `life` they make a new connection after so many requests, and after one that broke.
+    """
 
     port: int
     connections: int
@@ -49,7 +52,7 @@ class Load:
     wrong: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     by_version: dict[str, int] = field(default_factory=dict)
-    reconnect: bool = False
+    life: int | None = None
     closed_by_server: int = 0
 
     def __enter__(self) -> Load:
@@ -80,11 +83,13 @@ class Load:
                 return  # nobody listens any more
             at = await self._ask_on(reader, writer, at)
             writer.close()
-            if not self.reconnect:
+            if self.life is None:
                 return
 
     async def _ask_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, at: int) -> int:
-        while not self._done.is_set():
+        asked = 0
+        while not self._done.is_set() and asked != self.life:
+            asked += 1
             at = (at + 17) % len(self.requests)
             try:
                 writer.write(self.requests[at])

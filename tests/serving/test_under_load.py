@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -29,8 +31,8 @@ def asked(store: Store) -> Asked:
     return requests_and_answers(models)
 
 
-def _load(server: Server, asked: Asked, reconnect: bool = False) -> Load:
-    return Load(server.port, CONNECTIONS, *asked, reconnect=reconnect)
+def _load(server: Server, asked: Asked, life: int | None = None) -> Load:
+    return Load(server.port, CONNECTIONS, *asked, life=life)
 
 
 def _has_more(load: Load, version: str, than: int) -> bool:
@@ -74,7 +76,12 @@ def test_a_new_pointer_is_followed_within_a_second(start: Start, store: Store, a
 
 
 def _children(server: Server) -> list[int]:
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, check=True)
+    return _children_of(server.process.pid)
+
+
+def _children_of(parent: int) -> list[int]:
+    # `ps` says 1 where there are none.
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, check=False)
     return [int(pid) for pid in found.stdout.split()]
 
 
@@ -84,7 +91,7 @@ def test_a_killed_worker_is_replaced_and_no_answer_is_wrong(start: Start, store:
     server.wait_for_version("1")
     first = _children(server)
     assert len(first) == 2
-    with _load(server, asked, reconnect=True) as load:
+    with _load(server, asked, life=10_000) as load:
         _wait_for(lambda: load.answered > 500)
         os.kill(first[0], signal.SIGKILL)
         _wait_for(lambda: len(set(_children(server)) - set(first)) == 1)
@@ -103,14 +110,43 @@ def test_sigterm_under_load_loses_no_request(start: Start, store: Store, asked: 
     """New connections all the time, and the end in their midst: every request that was taken is answered."""
     server = start("--model-store", str(store.root), "--workers", str(workers))
     server.wait_for_version("1")
-    with _load(server, asked, reconnect=True) as load:
+    with _load(server, asked, life=1) as load:
         _wait_for(lambda: load.answered > 500)
         signalled = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - signalled < 5
     assert load.wrong == []
     assert load.failed == []
-    assert load.closed_by_server == CONNECTIONS
+    assert load.closed_by_server <= CONNECTIONS
+
+
+def test_a_signal_while_workers_are_loading_ends_them_at_once(tmp_path: Path) -> None:
+    """It is not lost between a worker's fork and its first look at signals."""
+    words = [sys.executable, "-m", "brakeline_serving", "--model-store", str(tmp_path), "--port", "0", "--workers", "2"]
+    for _ in range(3):
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as parent:
+            _wait_for(lambda pid=parent.pid: len(_children_of(pid)) == 2)
+            parent.terminate()
+            assert _ended(parent, 4) == 0
+
+
+def test_several_workers_end_with_the_process_that_holds_their_stdin(tmp_path: Path) -> None:
+    """The parent watches it; a worker that ended by itself would be started anew."""
+    words = [sys.executable, "-m", "brakeline_serving", "--model-store", str(tmp_path), "--port", "0", "--workers", "2"]
+    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([*words, "--until-stdin-closes"], **piped) as parent:  # type: ignore[call-overload]
+        assert b"listening" in parent.stdout.readline()
+        parent.stdin.close()
+        assert _ended(parent, 10) == 0
+
+
+def _ended(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """The exit code; None for one that had to be killed."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return None
 
 
 def test_the_parents_death_ends_the_workers(start: Start, store: Store, asked: Asked) -> None:

@@ -78,7 +78,7 @@ class Worker:
         """Serve until a signal, or until the other end of the parent's pipe closes."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self._stop.set)
-        if self._settings.until_stdin_closes:
+        if self._settings.until_stdin_closes and self._place.parent is None:
             self._stop_when_closed(sys.stdin.fileno())
         if self._place.parent is not None:
             self._stop_when_closed(self._place.parent)

@@ -5,7 +5,9 @@ outlives it.
 """
 
 import os
+import select
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ _PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 _POLL_S = 0.02
 _PATIENCE_S = 6.0  # a worker promises to end within 5 s
+_ENDS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class _Parent:
 
     def run(self) -> int:
         """Live until a signal and the workers' ends; returns the exit code."""
-        for caught in (signal.SIGTERM, signal.SIGINT):
+        for caught in _ENDS:
             signal.signal(caught, self._stop)
         self.ready, self._ready_write = os.pipe()
         self._alive, self._held = os.pipe()  # nothing is ever written; it closes with the parent
@@ -63,8 +66,9 @@ class _Parent:
                 if awaited <= 0 and not self.stopping:
                     awaited = 0
                     self.announce()
+            if self.settings.until_stdin_closes and not self.stopping and _is_closed(sys.stdin.fileno()):
+                self._end()
             if self.stopping and not deadline:
-                self.listening.close()
                 deadline = time.monotonic() + _PATIENCE_S
             if deadline and time.monotonic() > deadline:
                 self._signal(signal.SIGKILL)
@@ -72,7 +76,12 @@ class _Parent:
         return self.code
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self.stopping = True
+        # First, so that the last to close a socket is its worker, which takes the connections that wait there.
+        self.listening.close()
         self._signal(signal.SIGTERM)
 
     def _signal(self, number: int) -> None:
@@ -80,12 +89,20 @@ class _Parent:
             os.kill(pid, number)
 
     def _start(self, number: int) -> None:
-        pid = os.fork()
-        if pid == 0:
-            os._exit(self._be_worker(number))
-        self.pids[pid] = number
-        if self.stopping:  # the signal came while it was being started
-            os.kill(pid, signal.SIGTERM)
+        # A signal to a worker that is still loading must not be taken by the parent's handler, which it inherits.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+        try:
+            if self.stopping:
+                return
+            pid = os.fork()
+            if pid == 0:
+                for caught in _ENDS:
+                    signal.signal(caught, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
+                os._exit(self._be_worker(number))
+            self.pids[pid] = number
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
 
     def _reap(self) -> None:
         try:
@@ -95,14 +112,14 @@ class _Parent:
         if pid == 0:
             return
         number = self.pids.pop(pid)
-        for gauge in ("connections", "waiting"):
+        for gauge in ("connections", "waiting", "ready"):
             self.board.cells(number)[FIXED[gauge]] = 0.0
         code = os.waitstatus_to_exitcode(status)
         if self.stopping:
             return
         if code in REFUSED:
-            self.code, self.stopping = code, True
-            self._signal(signal.SIGTERM)
+            self.code = code
+            self._end()
             return
         diary.warn("worker_restarted", worker=number, exit_code=code)
         self.failures += 1
@@ -132,3 +149,8 @@ def _read(pipe: int) -> bytes:
         return os.read(pipe, 64)
     except BlockingIOError:
         return b""
+
+
+def _is_closed(pipe: int) -> bool:
+    """Whether the other end closed; what came from it is of no interest."""
+    return bool(select.select([pipe], [], [], 0)[0]) and not os.read(pipe, 4096)
