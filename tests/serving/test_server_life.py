@@ -184,6 +184,16 @@ def test_a_path_taken_over_by_the_next_server_stays(start: Start, store: Store, 
     assert not path.exists()
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_folder_that_cannot_keep_predictions_ends_it(tmp_path: Path, workers: str) -> None:
+    """69 and one JSON line for each worker, no traceback, and no worker started over and over."""
+    (tmp_path / "file").touch()
+    words = ("--workers", workers, "--prediction-log", str(tmp_path / "file"))
+    ended = _run("--model-store", str(tmp_path), "--port", "0", *words)
+    assert ended.returncode == 69
+    assert {json.loads(line)["event"] for line in ended.stderr.splitlines()} == {"not_serving"}
+
+
 def test_version_is_printed() -> None:
     """--version names the program and its version."""
     assert _run("--version").stdout.startswith("brakeline-serving 0.")

@@ -208,6 +208,15 @@ class CannotListen(ServingError):
         super().__init__(f"cannot listen on {host}:{port}: {reason}")
 
 
+class CannotKeep(ServingError):
+    """The folder for predictions cannot be had."""
+
+    exit_code: ClassVar[int] = UNAVAILABLE
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(f"cannot keep predictions in {folder}: {reason}")
+
+
 class BadSecret(ServingError):
     """A token or certificate file is not what it should be."""
 

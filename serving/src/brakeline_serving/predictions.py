@@ -17,6 +17,7 @@ import numpy as np
 from brakeline_serving import diary
 from brakeline_serving.ask import Ask
 from brakeline_serving.counters import Counters
+from brakeline_serving.errors import CannotKeep
 from brakeline_serving.lane import Matrix
 from brakeline_serving.model import Model
 from brakeline_serving.settings import Keeping
@@ -33,6 +34,7 @@ class PredictionLog:
     """Keeps predictions in `<folder>/predictions-<worker>.jsonl`; older ones get .1, .2 and so on behind it."""
 
     def __init__(self, keeping: Keeping, name: str, worker: int, counters: Counters) -> None:
+        """Raises CannotKeep for a folder that cannot be written in."""
         self._share = keeping.share
         self._file = keeping.folder / f"predictions-{worker}.jsonl"
         self._most_bytes = max(keeping.most_bytes // FILES, 1)
@@ -41,7 +43,11 @@ class PredictionLog:
         self._queue: Queue[_Entry | None] = Queue(MOST_WAITING)
         self._thread = threading.Thread(target=self._work, name="predictions", daemon=True)
         self._chance = random.Random()  # noqa: S311  a sample, no secret
-        keeping.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            keeping.folder.mkdir(parents=True, exist_ok=True)
+            self._file.open("ab").close()
+        except OSError as error:
+            raise CannotKeep(keeping.folder, str(error.strerror or error)) from error
         self._thread.start()
 
     def offer(self, asks: list[Ask], answers: Matrix) -> None:

@@ -10,7 +10,7 @@ import uvloop
 
 from brakeline_serving import diary, listeners, workers
 from brakeline_serving.cells import Board
-from brakeline_serving.errors import BadSecret, CannotListen, ModelRefused
+from brakeline_serving.errors import BadSecret, CannotKeep, CannotListen, ModelRefused
 from brakeline_serving.listeners import Listeners
 from brakeline_serving.settings import Settings
 from brakeline_serving.wishes import Wishes
@@ -57,12 +57,12 @@ def serve_as_worker(settings: Settings, listening: Listeners, place: Place, read
 
     try:
         uvloop.run(live())
-    except (ModelRefused, BadSecret, CannotListen) as error:
+    except (ModelRefused, BadSecret, CannotListen, CannotKeep) as error:
         return _not_serving(error)
     return 0
 
 
-def _not_serving(error: CannotListen | ModelRefused | BadSecret) -> int:
+def _not_serving(error: CannotListen | CannotKeep | ModelRefused | BadSecret) -> int:
     diary.error("not_serving", message=str(error), exit_code=error.exit_code)
     return error.exit_code
 
