@@ -116,6 +116,7 @@ def test_the_shadow_gets_a_copy_and_its_difference_is_told(start: Start, store: 
     targets = Sabotage(replaced={"brakeline.contract": json.dumps(CONTRACT)})
     store.add("1", scale=2.0, sabotage=targets)
     store.add("2", scale=2.5, sabotage=targets)
+    store.add("3", scale=9.0, sabotage=targets)
     store.point("1", shadow="2")
     server = start("--model-store", str(store.root))
     server.wait_for_version("1")
@@ -126,6 +127,9 @@ def test_the_shadow_gets_a_copy_and_its_difference_is_told(start: Start, store: 
     def found(le: str, version: str = "2") -> float:
         return _samples(server, "brakeline_shadow_difference_metres_bucket")[le, version]
 
+    assert server.ask("POST", f"/v2/repository/models/{NAME}/load", {"parameters": {"version": "3"}}).status == 200
+    for asked in ("2", "3"):  # by name: no traffic of the primary's
+        assert server.infer({"inputs": [tensor("speed_mps", 50.0)]}, f"/versions/{asked}").status == 200
     server.wait_until(lambda: found("+Inf") == 3)
     assert server.metric('brakeline_shadow_difference_mean_metres{version="2"}') == pytest.approx(7.0)
     assert found("2.0") == 1

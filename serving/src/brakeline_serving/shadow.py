@@ -22,10 +22,11 @@ _Block = tuple[Model, Model, Matrix, Matrix]
 
 
 class Shadow:
-    """Compares `model`, if there is one, with whatever the primary answers."""
+    """Compares `model`, if there is one, with what `primary` answers; other versions' answers are none of its."""
 
     def __init__(self, counters: Counters) -> None:
         self.model: Model | None = None
+        self.primary: Model | None = None
         self._counters = counters
         self._queue: Queue[_Block] = Queue(_MOST_BLOCKS)
         self._thread: threading.Thread | None = None
@@ -33,7 +34,7 @@ class Shadow:
 
     def offer(self, model: Model, rows: Matrix, answers: Matrix) -> None:
         """Take rows (N, features) and the primary's answers (N, outputs), or drop them; never wait."""
-        if self.model is None or self.model is model:
+        if self.model is None or model is not self.primary:
             return
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)

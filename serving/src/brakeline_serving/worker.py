@@ -142,7 +142,7 @@ class Worker:
     def _adopt(self, served: Served) -> None:
         self._observer.settle()
         self.plane.adopt(served)
-        self._shadow.model = served.shadow
+        self._shadow.model, self._shadow.primary = served.shadow, served.primary
 
     def _settle(self) -> None:
         self._observer.settle()
