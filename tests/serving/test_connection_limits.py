@@ -102,6 +102,9 @@ class _Large:
     def answer(self, request: Request, done: Done) -> Response | None:
         return Response(200, b"x" * 64 * 1024 * 1024)
 
+    def refusal(self, path: bytes, headers: dict[bytes, bytes]) -> ServingError | None:
+        return None
+
     def refuse(self, error: ServingError) -> Response:
         return Response(error.status, b"")
 
@@ -115,7 +118,7 @@ def test_an_answer_that_nobody_reads_is_given_up(header: bytes) -> None:
         assert clock.connections is not None
         await clock.move(IDLE_S - 1)
         assert len(clock.connections.open) == 1
-        for _ in range(3):
+        for _turn in range(3):
             await clock.move(IDLE_S + 1)
         await asyncio.sleep(0.05)
         assert len(clock.connections.open) == 0

@@ -107,7 +107,7 @@ def test_deep_and_oversized_bodies_hold_up_nobody(server: Server) -> None:
 
     def send() -> None:
         for body in bodies * 3:
-            assert server.infer(body).status == 400
+            assert server.infer(body).status in (400, 413)
         assert server.infer(b" " * (8 * 1024 * 1024 + 1)).status == 413
 
     assert _longest_wait_s(server, send) < PATIENT_S

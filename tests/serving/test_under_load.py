@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -120,12 +121,16 @@ def test_sigterm_under_load_loses_no_request(start: Start, store: Store, asked: 
     assert load.closed_by_server <= CONNECTIONS
 
 
+def _has_two_children(pid: int) -> bool:
+    return len(_children_of(pid)) == 2
+
+
 def test_a_signal_while_workers_are_loading_ends_them_at_once(tmp_path: Path) -> None:
     """It is not lost between a worker's fork and its first look at signals."""
     words = [sys.executable, "-m", "brakeline_serving", "--model-store", str(tmp_path), "--port", "0", "--workers", "2"]
     for _ in range(3):
         with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as parent:
-            _wait_for(lambda pid=parent.pid: len(_children_of(pid)) == 2)
+            _wait_for(functools.partial(_has_two_children, parent.pid))
             parent.terminate()
             assert _ended(parent, 4) == 0
 

@@ -1,67 +1,102 @@
-"""The access log: a JSON line for each answered request on stderr, written together a few times a second."""
+"""The access log: a JSON line for each answered request on stderr, written by a thread.
 
-import asyncio
-import contextlib
+When the thread is behind, as nobody reads stderr, requests are left out and their number is told later; none waits.
+"""
+
+import os
+import select
 import sys
+import threading
 import time
 from datetime import UTC, datetime
+from queue import Empty, Full, Queue
 
 import msgspec
 
 from brakeline_serving.exchange import Exchange
 
-PAUSE_S = 0.1
-_MOST_LINES = 10_000  # beyond it the oldest are dropped, and their number is told
+MOST_WAITING = 10_000
+_LONGEST = 1_000  # characters of a path or a trace
+_PIECE_BYTES = select.PIPE_BUF  # what several processes write to one pipe stays whole up to this size
 _encode = msgspec.json.Encoder().encode
+
+_Entry = tuple[float, str, bytes, int, int, int, float, bytes | None]
 
 
 class AccessLog:
-    """Lines that wait to be written; lives in the loop's thread."""
+    """Lines that wait to be written; `note` is for the loop's thread."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._lines: list[tuple[float, Exchange, float]] = []
-        self._dropped = 0
+    def __init__(self) -> None:
+        self._waiting: Queue[_Entry | None] = Queue(MOST_WAITING)
+        self._dropped = 0  # counted in the loop's thread only
+        self._thread = threading.Thread(target=self._work, name="access", daemon=True)
+        self._thread.start()
 
     def note(self, exchange: Exchange) -> None:
-        """Tell of a request that was answered just now."""
-        if not self._lines:
-            self._loop.call_later(PAUSE_S, self.write)
-        if len(self._lines) >= _MOST_LINES:
+        """Tell of a request that was answered just now; never waits."""
+        request, response = exchange.request, exchange.response
+        assert response is not None
+        took_s = time.perf_counter() - exchange.started_s
+        sizes = (response.status, exchange.size, len(response.body))
+        trace = request.headers.get(b"traceparent")
+        try:
+            self._waiting.put_nowait((time.time(), request.method, request.path, *sizes, took_s, trace))
+        except Full:
             self._dropped += 1
+
+    def close(self, timeout_s: float) -> None:
+        """Write what waits, for so long at most."""
+        try:
+            self._waiting.put(None, timeout=timeout_s)
+        except Full:
             return
-        self._lines.append((time.time(), exchange, time.perf_counter() - exchange.started_s))
+        self._thread.join(timeout_s)
 
-    def write(self) -> None:
-        """Write what waits."""
-        if not self._lines:
-            return
-        lines, self._lines = self._lines, []
-        told = [_line(at, exchange, seconds) for at, exchange, seconds in lines]
-        if self._dropped:
-            told.append(_encode({"event": "access_dropped", "requests": self._dropped}))
-            self._dropped = 0
-        # A reader of stderr that went away must not take requests down with it.
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(b"\n".join(told).decode() + "\n")
-            sys.stderr.flush()
+    def _work(self) -> None:
+        is_over, dropped = False, 0
+        while not is_over:
+            entries = [self._waiting.get()]
+            try:
+                while len(entries) < MOST_WAITING:
+                    entries.append(self._waiting.get_nowait())
+            except Empty:
+                pass
+            is_over = None in entries
+            lines = [_line(*entry) for entry in entries if entry is not None]
+            if self._dropped > dropped:
+                dropped, before = self._dropped, dropped
+                told = {"level": "warning", "event": "access_dropped", "requests": dropped - before}
+                lines.append(_encode(told))
+            _write(lines)
 
 
-def _line(at: float, exchange: Exchange, seconds: float) -> bytes:
-    request, response = exchange.request, exchange.response
-    assert response is not None
+def _line(
+    at: float, method: str, path: bytes, status: int, asked: int, told: int, seconds: float, trace: bytes | None
+) -> bytes:
     line = {
         "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"),
         "level": "info",
         "event": "access",
-        "method": request.method,
-        "path": request.path.decode("latin-1"),
-        "status": response.status,
-        "request_bytes": exchange.size,
-        "response_bytes": len(response.body),
+        "method": method,
+        "path": path[:_LONGEST].decode("latin-1"),
+        "status": status,
+        "request_bytes": asked,
+        "response_bytes": told,
         "duration_us": round(1e6 * seconds, 1),
     }
-    trace = request.headers.get(b"traceparent")
     if trace is not None:
-        line["traceparent"] = trace.decode("latin-1")
+        line["traceparent"] = trace[:_LONGEST].decode("latin-1")
     return _encode(line)
+
+
+def _write(lines: list[bytes]) -> None:
+    """Whole lines, in pieces that stay whole beside another worker's."""
+    piece = b""
+    for line in (*lines, b""):
+        if piece and (not line or len(piece) + len(line) >= _PIECE_BYTES):
+            try:
+                os.write(sys.stderr.fileno(), piece)
+            except (OSError, ValueError):
+                return  # a reader of stderr that went away must not take anything down with it
+            piece = b""
+        piece += line + b"\n" if line else b""

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from brakeline_serving import diary
 from brakeline_serving.lane import Matrix
 
 _encode = msgspec.json.Encoder().encode
@@ -47,6 +48,13 @@ class Ask:
         self.trace: bytes | None = None
         self.started_s = 0.0
         self.read_s = 0.0
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error after the answers could not be told."""
+        try:
+            self.finish(self, error, 0)
+        except Exception as second:  # noqa: BLE001  there is nobody left to tell but the log
+            diary.error("bug", endpoint="infer", message=f"not answered: {second}")
 
 
 class Answers:

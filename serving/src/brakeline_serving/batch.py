@@ -77,6 +77,7 @@ class Batcher:
                 ask.finish(ask, answers, start)
             except Exception:  # noqa: BLE001
                 diary.error("bug", endpoint="infer", traceback=traceback.format_exc())
+                ask.fail(InternalError())
             start += ask.count
         done_s = time.perf_counter()
         counters, cells = self._counters, self._counters.cells

@@ -28,12 +28,12 @@ ENDPOINTS = (
     *("infer", "grpc_infer", "server", "live", "ready", "model", "model_ready", "config", "stats", "index"),
     *("load", "unload", "metrics", "root", "grpc_other", "unknown", "unreadable"),
 )
-STATUSES = (200, 304, 400, 401, 404, 405, 408, 409, 413, 415, 417, 431, 500, 503)
+STATUSES = (200, 304, 400, 401, 403, 404, 405, 408, 409, 413, 415, 417, 431, 500, 503)
 REASONS = (
     *("internal_error", "malformed", "field_refused", "input_missing", "unauthorized", "unknown_path"),
     *("unknown_model", "method_not_allowed", "request_timed_out", "body_too_large", "encoding_not_supported"),
     *("expectation_failed", "head_too_large", "overloaded", "too_many_connections", "load_timed_out"),
-    *("load_refused", "store_decides", "not_ready"),
+    *("load_refused", "store_decides", "not_ready", "foreign_origin"),
 )
 SLOTS = 8
 

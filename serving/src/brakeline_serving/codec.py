@@ -13,11 +13,13 @@ import numpy as np
 
 from brakeline_serving import infer
 from brakeline_serving.ask import Answers, Ask, Form
+from brakeline_serving.errors import BodyTooLarge
 from brakeline_serving.infer import Parameter, Signature
 from brakeline_serving.lane import Column
 
 _MOST_KEPT = 256  # forms, orders and headers of binary requests; beyond it they are forgotten and worked out anew
 _LONGEST_KEPT_BYTES = 8192
+_MOST_BYTES_OF_A_VALUE, _LONGEST_FRAME_BYTES = 32, 64 * 1024  # in JSON, with what is around it; and all else
 _NAN = float("nan")
 _encode = msgspec.json.Encoder().encode
 
@@ -66,6 +68,8 @@ class Codec:
         self._orders: dict[tuple[str, ...], list[int] | None] = {signature.features: None}
         self._forms: dict[tuple[str, ...], Form] = {}
         self._headers: dict[bytes, _Header] = {}
+        # A larger one has no answer, and reading it would keep others waiting.
+        self._most_json_bytes = infer.MAX_ROWS * len(signature.features) * _MOST_BYTES_OF_A_VALUE + _LONGEST_FRAME_BYTES
         self.all = self._form(tuple(signature.outputs), ())
 
     def read(self, body: bytes, json_bytes: int | None) -> Ask:
@@ -119,6 +123,8 @@ class Codec:
         return self._orders[names]
 
     def _read_any(self, body: bytes, json_bytes: int | None) -> Ask:
+        if (json_bytes or len(body)) > self._most_json_bytes:
+            raise BodyTooLarge(self._most_json_bytes, "JSON")
         request, raw = infer.decode(body, json_bytes)
         ask = self.read_parsed(request, raw)
         features = self._signature.features

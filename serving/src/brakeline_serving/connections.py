@@ -21,6 +21,7 @@ class Limits:
     head_bytes: int = 32 * 1024
     idle_s: float = 75.0
     receive_s: float = 30.0
+    all_bodies_bytes: int = 512 * 1024 * 1024
     connections: int = 20_000
 
 
@@ -42,6 +43,7 @@ class Connections:
     open: set["Connection"] = field(default_factory=set)
     heads: Heads = field(default_factory=Heads)
     draining: bool = False
+    body_bytes: int = 0  # of requests that are being received
 
     def __call__(self) -> "Connection":
         """A new connection."""

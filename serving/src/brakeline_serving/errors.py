@@ -59,6 +59,15 @@ class Unauthorized(ServingError):
         super().__init__(f"Authorization: found {found}, allowed Bearer and the server's token")
 
 
+class ForeignOrigin(ServingError):
+    """Another site's page asks a browser to change what is served."""
+
+    status = 403
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"Origin: found {found[:100]}, allowed none, or the server itself")
+
+
 class UnknownPath(ServingError):
     """Nothing is served under this path."""
 
@@ -101,8 +110,8 @@ class BodyTooLarge(ServingError):
 
     status = 413
 
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"body: found more than allowed, which is {limit_bytes} bytes")
+    def __init__(self, limit_bytes: int, part: str = "body") -> None:
+        super().__init__(f"{part}: found more than allowed, which is {limit_bytes} bytes")
 
 
 class StoreDecides(ServingError):

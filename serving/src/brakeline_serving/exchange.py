@@ -37,6 +37,7 @@ class Exchange:
     def done(self, response: Response) -> None:
         """The answer is there."""
         self.response = response
+        self.request.body = b""  # it may wait for others' answers, and is not needed for that
         self._connection.send_ready()
 
     def to_bytes(self, is_last: bool) -> bytes:

@@ -190,7 +190,12 @@ class Service:
 
     async def _when_done(self, change: Callable[..., None], request: Any) -> dict[str, Any]:
         done: asyncio.Future[ServingError | None] = self._loop.create_future()
-        change(request.model_name, from_map(request.parameters), done.set_result)
+
+        def answer(error: ServingError | None) -> None:
+            if not done.done():  # the caller is still there
+                done.set_result(error)
+
+        change(request.model_name, from_map(request.parameters), answer)
         error = await done
         if error is not None:
             raise error

@@ -41,6 +41,14 @@ class Guard:
         if not hmac.compare_digest(authorization[len(_SCHEME) :].strip(), self._token):
             raise Unauthorized("another token")
 
+    def lets_in(self, authorization: bytes | None) -> bool:
+        """Whether `check` would raise nothing."""
+        try:
+            self.check(authorization)
+        except Unauthorized:
+            return False
+        return True
+
     def refresh(self) -> None:
         """Follow the file; what cannot be read leaves the token as it is, which is reported."""
         if self._file is None or (stamp := stamp_of(self._file)) == self._stamp:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 KEPT_HEADERS = frozenset(
     (
         *(b"content-length", b"transfer-encoding", b"content-encoding", b"accept-encoding", b"if-none-match"),
-        *(b"expect", b"inference-header-content-length", b"authorization", b"traceparent"),
+        *(b"expect", b"inference-header-content-length", b"authorization", b"traceparent", b"origin", b"host"),
     )
 )
 MOST_HEADS = 1024

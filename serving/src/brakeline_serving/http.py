@@ -13,6 +13,7 @@ from typing import cast
 import httptools
 
 from brakeline_serving import diary
+from brakeline_serving.body import LARGE_BYTES, Body
 from brakeline_serving.connections import Connections
 from brakeline_serving.errors import (
     BodyTooLarge,
@@ -45,34 +46,33 @@ class Connection(asyncio.Protocol):
         self._limits = connections.limits
         self._parser = httptools.HttpRequestParser(self)
         self._pending: deque[Exchange] = deque()
-        self._closing = self._ended = False  # no more is read; the client sends no more
-        self._paused = False
+        self._closing = self._ended = self._paused = False  # no more is read; the client sends no more, or reads none
         self._held = b""  # received, and left unparsed until earlier answers are on their way
-        self._receiving = False
-        self._in_head = False
+        self._receiving = self._in_head = False
         self._candidate = b""  # a head that is being parsed for the first time
         self._deadline = connections.clock() + self._limits.idle_s
         self._deadline_set = True
         self._error: ServingError | None = None
         self._unsent_bytes = sys.maxsize  # when time was last up
+        self._body = Body(connections)
         self._begin()
 
     def _begin(self) -> None:
+        self._body.drop()
         self._path = b""
         self._headers: dict[bytes, bytes] = {}
-        self._body: list[bytes] = []
-        self._head_bytes = self._raw_bytes = self._body_bytes = 0
+        self._head_bytes = self._raw_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
-        refusal = self._connections.add(self)
-        if refusal is not None:
+        if (refusal := self._connections.add(self)) is not None:
             self._end_with(refusal)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._connections.open.discard(self)
+        self._body.drop()
         self._closing = True
         self._pending.clear()
         del self._parser  # it holds this object in a cycle
@@ -178,10 +178,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer after a chunked body."""
         self._grow_head(len(name) + len(value) + 4)
-        if self._in_head:
-            name = name.lower()
-            if name in KEPT_HEADERS:
-                self._headers[name] = value
+        if self._in_head and (name := name.lower()) in KEPT_HEADERS:
+            self._headers[name] = value
 
     def on_headers_complete(self) -> None:
         """The head is whole: decide whether the body is wanted."""
@@ -194,7 +192,11 @@ class Connection(asyncio.Protocol):
         chunked = b"transfer-encoding" in self._headers
         if length > self._limits.body_bytes:
             self._error = BodyTooLarge(self._limits.body_bytes)
-        elif self._parser.should_upgrade():
+        elif length > LARGE_BYTES or chunked:
+            self._error = self._connections.service.refusal(self._path, self._headers)
+        if self._error is not None:
+            return
+        if self._parser.should_upgrade():
             if length or chunked:
                 # The parser takes what follows for another protocol, so where the body ends is anyone's guess.
                 self._error = FieldRefused("Upgrade", "a request with a body", "none")
@@ -209,18 +211,15 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
-        self._body_bytes += len(body)
-        if self._body_bytes > self._limits.body_bytes:
-            self._error = self._error or BodyTooLarge(self._limits.body_bytes)
         if self._error is None:
-            self._body.append(body)
+            self._error = self._body.add(body)
 
     def on_message_complete(self) -> None:
         """The request is whole: answer it."""
         self._receiving = False
         if self._error is not None or self._closing:
             return
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        body = self._body.take()
         request = Request(self._parser.get_method().decode(), self._path, self._headers, body)
         self._complete(request, len(body), self._keeps(), self._parser.get_http_version() == "1.0")
 
@@ -295,6 +294,7 @@ class Connection(asyncio.Protocol):
 
     def _end_with(self, error: ServingError) -> None:
         self._closing = True
+        self._body.drop()
         exchange = Exchange.of_error(self, self._connections.service.refuse(error))
         self._pending.append(exchange)
         self.send_ready()

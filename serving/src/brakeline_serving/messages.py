@@ -41,6 +41,9 @@ class Service(Protocol):
     def answer(self, request: Request, done: Done) -> Response | None:
         """Answer a request, or return None and call `done` once, later, in the event loop."""
 
+    def refusal(self, path: bytes, headers: dict[bytes, bytes]) -> ServingError | None:
+        """Why the body of such a request need not be received, if there is a reason already."""
+
     def refuse(self, error: ServingError) -> Response:
         """Answer what could not be read as a request."""
 

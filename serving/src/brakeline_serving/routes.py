@@ -16,9 +16,11 @@ from brakeline_serving.connections import Limits
 from brakeline_serving.dataplane import DataPlane
 from brakeline_serving.errors import (
     FieldRefused,
+    ForeignOrigin,
     InternalError,
     Malformed,
     MethodNotAllowed,
+    NotReady,
     ServingError,
     UnknownPath,
 )
@@ -29,7 +31,7 @@ from brakeline_serving.scrape import Scrape
 
 _MODELS, _REPOSITORY = "/v2/models/", "/v2/repository/models/"
 _TENSORS_AT, _ACCEPTS, _ENCODED = b"inference-header-content-length", b"accept-encoding", b"content-encoding"
-_TENSORS = b"application/octet-stream"
+_TENSORS, _AUTHORIZATION = b"application/octet-stream", b"authorization"
 _MOST_PATHS = 256  # kept with what answers them
 _encode = msgspec.json.Encoder().encode
 
@@ -71,7 +73,7 @@ class Routes:
         self._endpoints = {
             "/v2": _get("server", lambda _: plane.server_metadata()),
             "/v2/health/live": _get("live", lambda _: {"live": True}, open_to_all=True),
-            "/v2/health/ready": _get("ready", lambda _: plane.readiness(), open_to_all=True),
+            "/v2/health/ready": _get("ready", self._readiness, open_to_all=True),
             "/v2/models/stats": _get("stats", lambda _: plane.statistics("", None)),
             "/v2/models/*": _get("model", lambda call: plane.model_metadata(call.model, call.version)),
             "/v2/models/*/ready": _get("model_ready", lambda call: plane.model_readiness(call.model, call.version)),
@@ -95,13 +97,23 @@ class Routes:
             if request.method not in endpoint.methods:
                 _refuse_method(endpoint, request.method)
             if not endpoint.open_to_all:
-                self._guard.check(request.headers.get(b"authorization"))
+                self._guard.check(request.headers.get(_AUTHORIZATION))
             response = endpoint.answer(Call(request, model, version, done))
         except Exception as error:  # noqa: BLE001  the one place where a bug becomes an answer
             response = self.to_error(error, name, request)
         if response is not None:
             self._counters.request(name, response.status)
         return response
+
+    def refusal(self, path: bytes, headers: dict[bytes, bytes]) -> ServingError | None:
+        """Why the body of such a request need not be received, if there is a reason already."""
+        try:
+            endpoint, _, _ = self._paths.get(path) or self._locate(path)
+            if not endpoint.open_to_all:
+                self._guard.check(headers.get(_AUTHORIZATION))
+        except ServingError as error:
+            return error
+        return None
 
     def refuse(self, error: ServingError) -> Response:
         """Answer what could not be read as a request."""
@@ -126,9 +138,18 @@ class Routes:
         if template not in self._endpoints:
             raise UnknownPath(template)
         found = self._endpoints[template], model, version
-        if len(self._paths) < _MOST_PATHS and len(target) < _MOST_PATHS:
+        if len(self._paths) < _MOST_PATHS and len(target) < _MOST_PATHS and b"?" not in target:
             self._paths[target] = found
         return found
+
+    def _readiness(self, call: Call) -> dict[str, Any]:
+        """Probes bear no token, and are told no reasons: these name the server's files."""
+        if self._guard.lets_in(call.request.headers.get(_AUTHORIZATION)):
+            return self._plane.readiness()
+        try:
+            return self._plane.readiness() | {"refused": {}}
+        except NotReady as error:
+            raise NotReady(self._plane.name, ["why is for who bears the token"]) from error
 
     def _infer(self, call: Call) -> None:
         started_s = time.perf_counter()
@@ -160,9 +181,11 @@ class Routes:
         return Response(200, _encode(self._repository.index(call.request.body)))
 
     def _load(self, call: Call) -> None:
+        _refuse_other_sites(call.request)
         self._repository.load(call.model, parameters_in(call.request.body), self._later(call, "load"))
 
     def _unload(self, call: Call) -> None:
+        _refuse_other_sites(call.request)
         self._repository.unload(call.model, parameters_in(call.request.body), self._later(call, "unload"))
 
     def _later(self, call: Call, name: str) -> Callable[[ServingError | None], None]:
@@ -202,6 +225,13 @@ def _file(file: static.File) -> Endpoint:
 
 def _refuse_method(endpoint: Endpoint, method: str) -> None:
     raise MethodNotAllowed(method, ", ".join(endpoint.methods))
+
+
+def _refuse_other_sites(request: Request) -> None:
+    """A browser lets every page send such a request, and says whose page it was."""
+    origin = request.headers.get(b"origin")
+    if origin is not None and origin.partition(b"://")[2] != request.headers.get(b"host"):
+        raise ForeignOrigin(origin.decode("latin-1"))
 
 
 def _trace(request: Request | None) -> dict[str, str]:

@@ -7,6 +7,7 @@ repository for (`wishes`) is seen to in the same look.
 
 import re
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from brakeline_serving.model import Model
 from brakeline_serving.wishes import Stamp, Wish, Wishes
 
 POLL_S = 0.2
+LIST_S = 1.0
 POINTER = "serving.json"
 MODEL_FILE = "model.onnx"
 _ALWAYS = -1
@@ -82,7 +84,7 @@ class Follower:
         self._looked = looked
         self.wishes = wishes or Wishes()
         self.there: tuple[str, ...] = ()  # versions in the store, served or not
-        self._there_stamp: Stamp = None
+        self._list_again_s = 0.0
         self._served = Served()
         self._pointer: tuple[Stamp, _Pointer | None, str] = (None, None, "")
         self._seen: object = None
@@ -157,11 +159,12 @@ class Follower:
                     self._adopt(served)
 
     def _list(self) -> None:
-        stamp = stamp_of(self._folder)
-        if stamp != self._there_stamp:
-            folders = self._folder.iterdir() if stamp else ()
-            self.there = tuple(sorted(folder.name for folder in folders if (folder / MODEL_FILE).is_file()))
-            self._there_stamp = stamp
+        # A version's file may come later than its folder, which the stamp of the folder above does not tell.
+        if time.monotonic() < self._list_again_s:
+            return
+        self._list_again_s = time.monotonic() + LIST_S
+        folders = self._folder.iterdir() if self._folder.is_dir() else ()
+        self.there = tuple(sorted(folder.name for folder in folders if (folder / MODEL_FILE).is_file()))
 
     def _read_pointer(self) -> tuple[_Pointer | None, str]:
         """The pointer and, if there is none that can be followed, why. Parsed only when the file changed."""

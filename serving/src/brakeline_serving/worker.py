@@ -1,6 +1,7 @@
 """The life of one process that serves: load, listen, follow, and on a signal finish what is under way."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -34,6 +35,7 @@ from brakeline_serving.workers import Place
 
 FILE_VERSION = "1"  # of a model that is served from a file, without a store
 
+_RARELY = (50_000, 50, 100)  # searched for garbage: a body of many small parts would make the loop wait for it
 _SWEEP_S = 1.0
 _FIRST_LOOK_S = 10.0
 # Clients that keep their connection get this long to send one more request and be told that it closes.
@@ -69,7 +71,7 @@ class Worker:
         self._scrape = Scrape(settings.name, place.board, lambda: self.plane.served, self._settle)
         self._repository = Repository(self.plane, self._follower)
         self.routes = Routes(self.plane, self._scrape, self._repository, self.guard, settings.limits)
-        self._access = access.AccessLog(self.loop) if settings.access_log else None
+        self._access = access.AccessLog() if settings.access_log else None
         self._connections = Connections(self.routes, self.loop.time, settings.limits, self._access)
         if settings.file is not None:
             self._adopt(Served(primary=models.load(settings.file, FILE_VERSION, settings.name)))
@@ -94,6 +96,9 @@ class Worker:
             servers.append(await self.loop.create_unix_server(self._connections, sock=self._listeners.unix))
         calls = await self._answer_calls()
         sweeper = asyncio.create_task(self._sweep())
+        # What is there now stays; and requests make no garbage that only a search would find.
+        gc.freeze()
+        gc.set_threshold(*_RARELY)
         listening()
         await self._stop.wait()
         diary.note("stopping", connections=len(self._connections.open))
@@ -153,11 +158,14 @@ class Worker:
         await asyncio.to_thread(self._scrape.prepare)
         while True:
             await asyncio.sleep(_SWEEP_S)
-            self._connections.expire()
-            self._settle()
-            self.guard.refresh()
-            if self.certificate is not None:
-                self.certificate.refresh()
+            try:
+                self._connections.expire()
+                self._settle()
+                self.guard.refresh()
+                if self.certificate is not None:
+                    self.certificate.refresh()
+            except Exception:  # noqa: BLE001  a bug in one sweep must not be the last one's
+                diary.error("bug", endpoint="sweep", traceback=traceback.format_exc())
 
     async def _take_waiting(self, spare: list[socket.socket], context: Any) -> None:
         """Take the connections that the kernel has made already, so that no client is cut off by the closing."""
@@ -192,7 +200,7 @@ class Worker:
         if self._log is not None:
             self._log.close(timeout_s=1.0)
         if self._access is not None:
-            self._access.write()
+            self._access.close(timeout_s=1.0)
         self.plane.counters.set("connections", 0.0)
         diary.note("stopped")
 

@@ -4,6 +4,7 @@ Workers are forked before anything heavy is loaded. Each holds a pipe whose othe
 outlives it.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -22,6 +23,7 @@ from brakeline_serving.wishes import Wishes
 REFUSED = (65, 69)  # what a worker ends with when the next one would end so as well
 _PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
+_LATELY_S = 60.0
 _POLL_S = 0.02
 _PATIENCE_S = 6.0  # a worker promises to end within 5 s
 _ENDS = (signal.SIGTERM, signal.SIGINT)
@@ -47,7 +49,8 @@ class _Parent:
     stopping: bool = False
     code: int = 0
     pids: dict[int, int] = field(default_factory=dict)  # to worker numbers
-    failures: int = 0
+    failures: int = 0  # lately
+    failed_s: float = 0.0
 
     def run(self) -> int:
         """Live until a signal and the workers' ends; returns the exit code."""
@@ -86,7 +89,8 @@ class _Parent:
 
     def _signal(self, number: int) -> None:
         for pid in tuple(self.pids):
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself
+                os.kill(pid, number)
 
     def _start(self, number: int) -> None:
         # A signal to a worker that is still loading must not be taken by the parent's handler, which it inherits.
@@ -122,7 +126,9 @@ class _Parent:
             self._end()
             return
         diary.warn("worker_restarted", worker=number, exit_code=code)
-        self.failures += 1
+        now_s = time.monotonic()
+        self.failures = self.failures + 1 if now_s < self.failed_s + _LATELY_S else 1
+        self.failed_s = now_s
         # A worker that cannot live must not keep the machine busy with its deaths.
         time.sleep(min(_PAUSE_S * self.failures, _LONGEST_PAUSE_S) if self.failures > self.settings.workers else 0.0)
         self._start(number)
