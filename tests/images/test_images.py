@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from brakeline_images.builder import SBOMS
 from docker.errors import ContainerError
 
 from tests import engine
-from tests.conftest import HOUSE, RECORDED, command
+from tests.conftest import HOUSE, RECORDED, Chain, command
 
 FOREIGN_USER = "1000670000:0"
 HARDENED: dict[str, Any] = {
@@ -49,6 +50,23 @@ for package in sys.argv[1:]:
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+"""
+
+ASK = """
+import json, time, urllib.request, grpc
+def get(path):
+    return json.load(urllib.request.urlopen("http://127.0.0.1:9080" + path, timeout=5))
+deadline = time.monotonic() + 30
+while True:
+    try:
+        ready = get("/v2/health/ready")
+        break
+    except OSError:
+        if time.monotonic() > deadline:
+            raise
+        time.sleep(0.1)
+call = grpc.insecure_channel("127.0.0.1:9000").unary_unary("/inference.GRPCInferenceService/ServerReady")
+print(json.dumps({"metadata": get("/v2/models/" + ready["model"]), "grpc": list(call(b"", timeout=10))}))
 """
 
 
@@ -136,6 +154,32 @@ def test_a_step_works_on_mounted_data_without_rights_or_network(tmp_path: Path) 
             **mounted,
         )
     assert failed.value.exit_status == 65
+
+
+def test_the_server_serves_a_mounted_model_as_a_runtime_of_kserve_would(tiny: Chain, tmp_path: Path) -> None:
+    """The port from PORT, the model from a read-only folder, two workers, gRPC; SIGTERM to process 1 ends it well."""
+    mounted = tmp_path / "models"
+    shutil.copytree(tiny.model, mounted)
+    mounted.chmod(0o755)
+    words = ["brakeline-serving", "--model", "/mnt/models", "--host", "0.0.0.0", "--insecure", "--workers", "2"]
+    container = engine.client().containers.run(
+        engine.built()["serving"],
+        [*words, "--grpc-port", "9000"],
+        detach=True,
+        environment={"PORT": "9080"},
+        volumes={str(mounted): {"bind": "/mnt/models", "mode": "ro"}},
+        **HARDENED,
+    )
+    try:
+        code, told = container.exec_run([PYTHON, "-c", ASK])
+        assert code == 0, told.decode() + container.logs().decode()
+        seen = json.loads(told)
+        assert seen["metadata"]["inputs"]
+        assert seen["grpc"] == [8, 1]  # the message's one field, true
+        container.stop(timeout=10)
+        assert container.wait()["StatusCode"] == 0
+    finally:
+        container.remove(force=True)
 
 
 def test_a_build_with_nothing_changed_builds_nothing() -> None:
