@@ -148,6 +148,8 @@ def _aims(load: Load, own_us: list[float], cold: dict[str, list[float]], memory:
             ratio = load.ratio("rps", "ours", peer, connections)
             aim = ">= 25" if strict and connections > 1 else None
             figures.append(Figure(f"requests/s / {peer}'s, {connections} connections", ratio, "ratio", aim))
+            ratio = load.ratio("cpu_us", peer, "ours", connections)
+            figures.append(Figure(f"{peer}'s CPU per request / ours, {connections} connections", ratio, "ratio"))
         for name in ("ours", SPINS):
             ratio = load.ratio("p50_us", name, peer, 1)
             figures.append(Figure(f"{name}, alone: p50 / {peer}'s", ratio, "ratio", "<= 0.2" if strict else None))
