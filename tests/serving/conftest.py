@@ -225,7 +225,9 @@ def column(*values: float) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 def answers_in_process(path: Path, **columns: Any) -> dict[str, Any]:
     """What onnxruntime itself answers."""
-    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1  # as the server; several would add up the trees in another order
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, columns), strict=True))
 
