@@ -19,6 +19,7 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
+from tests.serving.certificates import make_certificate, name_of
 from tests.serving.conftest import NAME, Server, column, make_model, tensor
 
 Start = Callable[..., Server]
@@ -31,26 +32,12 @@ def model(tmp_path: Path) -> str:
     return str(make_model(tmp_path / "m.onnx"))
 
 
-def _certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1 and its key, replaced as one would: key first, then chain."""
-    made = folder / f"new-{name}"
-    made.mkdir()
-    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    words += ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*words, "-keyout", made / "key.pem", "-out", made / "chain.pem"], check=True, capture_output=True)
-    for file in ("key.pem", "chain.pem"):
-        (made / file).replace(folder / file)
-    return folder / "chain.pem", folder / "key.pem"
-
-
 def _name_told(server: Server, trusted: Path) -> str:
     """The name in the certificate that the server shows, which must be the trusted one."""
     context = ssl.create_default_context(cafile=str(trusted))
     plain = socket.create_connection(("127.0.0.1", server.port), timeout=10)
     with context.wrap_socket(plain, server_hostname="127.0.0.1") as made:
-        shown = made.getpeercert()
-    assert shown is not None
-    return str(dict(pair[0] for pair in shown["subject"])["commonName"])  # type: ignore[misc]
+        return name_of(made)
 
 
 def _ask_over_tls(server: Server, trusted: Path, path: str) -> int:
@@ -64,7 +51,7 @@ def _ask_over_tls(server: Server, trusted: Path, path: str) -> int:
 
 def test_tls_serves_http_and_grpc_and_follows_its_files(start: Start, model: str, tmp_path: Path) -> None:
     """Clients that trust the certificate are served; a replaced one is shown without a restart, a bad one is not."""
-    chain, key = _certificate(tmp_path, "first")
+    chain, key = make_certificate(tmp_path, "first")
     words = ["--model", model, "--grpc-port", "0", "--tls-certificate", str(chain), "--tls-key", str(key)]
     server = start(*words)
     assert server.url.startswith("https://")
@@ -82,7 +69,7 @@ def test_tls_serves_http_and_grpc_and_follows_its_files(start: Start, model: str
     chain.write_text("no certificate")
     server.wait_until(lambda: "certificate_kept" in server.log.read_text())
     assert _name_told(server, first) == "first"
-    _certificate(tmp_path, "second")
+    make_certificate(tmp_path, "second")
     server.wait_until(lambda: "certificate_changed" in server.log.read_text())
     assert _name_told(server, chain) == "second"
     grpc = tritonclient.grpc.InferenceServerClient(server.grpc_address, ssl=True, root_certificates=str(chain))
@@ -147,7 +134,7 @@ def test_half_a_guard_is_refused(model: str, words: list[str], code: int, says: 
 
 def test_an_open_address_with_tls_and_a_token_needs_no_other_word(start: Start, model: str, tmp_path: Path) -> None:
     """What --insecure would allow is allowed when it is secure."""
-    chain, key = _certificate(tmp_path, "open")
+    chain, key = make_certificate(tmp_path, "open")
     (tmp_path / "token").write_text("t")
     words = ["--tls-certificate", str(chain), "--tls-key", str(key), "--token-file", str(tmp_path / "token")]
     server = start("--model", model, "--host", "0.0.0.0", *words)

@@ -16,6 +16,7 @@ import pytest
 
 from tests.serving.conftest import Server, Store
 from tests.serving.load import Load, requests_and_answers
+from tests.serving.processes import children_of
 
 Start = Callable[..., Server]
 CONNECTIONS = 64
@@ -77,13 +78,7 @@ def test_a_new_pointer_is_followed_within_a_second(start: Start, store: Store, a
 
 
 def _children(server: Server) -> list[int]:
-    return _children_of(server.process.pid)
-
-
-def _children_of(parent: int) -> list[int]:
-    # `ps` says 1 where there are none.
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, check=False)
-    return [int(pid) for pid in found.stdout.split()]
+    return children_of(server.process.pid)
 
 
 def test_a_killed_worker_is_replaced_and_no_answer_is_wrong(start: Start, store: Store, asked: Asked) -> None:
@@ -122,7 +117,7 @@ def test_sigterm_under_load_loses_no_request(start: Start, store: Store, asked: 
 
 
 def _has_two_children(pid: int) -> bool:
-    return len(_children_of(pid)) == 2
+    return len(children_of(pid)) == 2
 
 
 def test_a_signal_while_workers_are_loading_ends_them_at_once(tmp_path: Path) -> None:
