@@ -150,7 +150,7 @@ def _status(parts: Parts, target: bytes) -> int:
     return response.status
 
 
-def test_a_bug_is_a_500_without_its_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_is_a_500_without_its_traceback(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The client learns that it is not to blame, the log learns where, and the next request is served."""
     model = models.load(make_model(tmp_path / "model.onnx"), "1")
     parts = make_parts(NAME)
@@ -158,11 +158,11 @@ def test_a_bug_is_a_500_without_its_traceback(tmp_path: Path, capsys: pytest.Cap
     request = Request("POST", f"/v2/models/{NAME}/infer".encode(), {}, body)
     lane, model.lane = model.lane, _Broken()  # type: ignore[assignment]
     parts.plane.adopt(Served(primary=model))
-    capsys.readouterr()
+    capfd.readouterr()
     for response in _answered(parts, request, request):
         assert response.status == 500
         assert "secret" not in json.loads(response.body)["error"]
-    logged = json.loads(capsys.readouterr().err.splitlines()[-1])
+    logged = json.loads(capfd.readouterr().err.splitlines()[-1])
     assert logged["event"] == "bug"
     assert "RuntimeError: secret detail" in logged["traceback"]
     model.lane = lane
