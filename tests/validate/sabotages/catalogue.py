@@ -113,6 +113,8 @@ CUT = (
              beside_champion(graphs.scaled(UPPER, 1.2))),
     Sabotage("trees cut in half, probes too", "the earlier half of the trees is lost", "behind the limit",
              cut(trees.kept(0.95, from_the_end=True)), is_slow=True),
+    Sabotage("clumsy when slow", "the median below 10 m/s times 1.2", "behind the limit, relative",
+             cut(trees.in_box({"speed": (-1.0, 10.0)}, 0.182, trees.MEDIAN)), is_slow=True),
     Sabotage("trusts a broken sensor", "the bound times 0.85", "faults beyond their limit",
              cut(graphs.scaled(UPPER, 0.85)), is_slow=True),
 )  # fmt: skip

@@ -214,6 +214,7 @@ def _at_the_edges(model: Candidate, holdout: Holdout, seed: int) -> Figures:
 def _against_limit(overall: Beside) -> dict[str, float]:
     return {
         "behind the limit": max(1.0 - overall.efficiency_high, 0.0),
+        "behind the limit, relative": max(1.0 - overall.relative_efficiency_high, 0.0),
         "better than possible": max(overall.efficiency_low - 1.0, 0.0),
     }
 

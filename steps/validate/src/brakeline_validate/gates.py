@@ -81,7 +81,7 @@ TABLE = (
     Gate("bound far missed, worst slice", 0.005, "share", "Nobody's vehicle or weather is the exception.", PASSENGERS),
     Gate("bound width", 1.8, "bound/median", "A bound that is always long brakes for nothing.", FOLLOWERS),
     Gate("bound width, worst slice", 3.0, "bound/median", "Nor only where it is slippery.", FOLLOWERS),
-    Gate("relative error", 0.15, "share", "A median this far off says nothing about the road.", FOLLOWERS),
+    Gate("relative error", 0.2, "share", "A median this far off cannot tell a wet road from a dry one.", FOLLOWERS),
     Gate("relative error, worst slice", 0.4, "share", "Nor may it be so wherever that matters.", FOLLOWERS),
     Gate("median leans", 0.03, "share from a half", "Half of the stops are longer than their median.", FOLLOWERS),
     Gate("median leans, worst slice", 0.05, "share from a half", "Wherever it leans, braking is late.", PASSENGERS),
@@ -102,6 +102,7 @@ TABLE = (
     Gate(
         "behind the limit", 0.08, "1 - limit/error", "The sensors tell more than such a model makes of it.", PASSENGERS
     ),
+    Gate("behind the limit, relative", 0.05, "1 - limit/error", "Nor may short stops be what is given up.", PASSENGERS),
     Gate("better than possible", 0.0, "share", "Who beats the noise floor has seen the answers.", PASSENGERS),
     Gate("faults beyond their limit", 0, "faults", "A sensor that fails may not take the bound with it.", PASSENGERS),
     Gate(

@@ -19,7 +19,10 @@ _RESAMPLES, _INTERVAL = 400, (0.025, 0.975)
 
 @dataclass(frozen=True)
 class Beside:
-    """Model and limit on the same rows. Efficiency is the limit's mean absolute error over the model's."""
+    """Model and limit on the same rows. Efficiency is the limit's mean absolute error over the model's.
+
+    The relative one is of errors as shares of the distance, in which a short stop counts as much as a long one.
+    """
 
     rows: int
     limit_mae_m: float
@@ -27,6 +30,8 @@ class Beside:
     efficiency: float
     efficiency_low: float  # 95 % interval, rows drawn anew
     efficiency_high: float
+    relative_efficiency: float
+    relative_efficiency_high: float  # of its 95 % interval
     limit_missed_share: float
     model_missed_share: float
     width_ratio: float  # mean of the model's bound over the ideal bound
@@ -75,6 +80,7 @@ def _beside(floor: Floor, distance_m: Vector, model: dict[str, Vector], part: ND
     truth, upper, ideal = distance_m[part], model[UPPER][part], floor.upper_m[part]
     limit_error, model_error = np.abs(truth - floor.median_m[part]), np.abs(truth - model[MEDIAN][part])
     low, high = _interval(limit_error, model_error)
+    limit_share, model_share = limit_error / truth, model_error / truth
     return Beside(
         rows=int(part.sum()),
         limit_mae_m=float(limit_error.mean()),
@@ -82,6 +88,8 @@ def _beside(floor: Floor, distance_m: Vector, model: dict[str, Vector], part: ND
         efficiency=float(limit_error.mean() / model_error.mean()),
         efficiency_low=low,
         efficiency_high=high,
+        relative_efficiency=float(limit_share.mean() / model_share.mean()),
+        relative_efficiency_high=_interval(limit_share, model_share)[1],
         limit_missed_share=float((truth > ideal).mean()),
         model_missed_share=float((truth > upper).mean()),
         width_ratio=float((upper / ideal).mean()),

@@ -29,7 +29,9 @@ SUBJECTS: dict[str, frozenset[str]] = {
         "fail-safe missed", "inconsistent readings believed", "needless flags", "missing readings unanswered",
         "missing readings shorten", "novelty missed", "needless novelty",
     }),
-    "What the sensors allow": frozenset({"behind the limit", "better than possible", "faults beyond their limit"}),
+    "What the sensors allow": frozenset({
+        "behind the limit", "behind the limit, relative", "better than possible", "faults beyond their limit",
+    }),
     "The artifact": frozenset({
         "contract", "operators", "outputs lacking", "parity", "unsteady answers", "deceleration off",
         "required deceleration off",
