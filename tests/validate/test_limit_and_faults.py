@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from brakeline_validate import examine, faults, limit
+from brakeline_validate import examine, faults, limit, metrics
 from brakeline_validate.candidate import FLAG, MEDIAN, UPPER, Candidate
 from brakeline_validate.examine import Holdout
+from brakeline_validate.intervals import Share
 from brakeline_validate.limit import Floor
 from stepkit.errors import ContractViolation, UnreadableArtifact
 
@@ -37,6 +38,7 @@ def test_the_best_possible_answers_have_efficiency_one(known: tuple[Holdout, Flo
     """The floor beside itself: efficiency and width are 1, the interval is a point."""
     found = beside(known, known[2])
     assert found.efficiency == found.efficiency_low == found.efficiency_high == found.width_ratio == 1.0
+    assert found.relative_efficiency == found.relative_efficiency_high == 1.0
     assert found.model_missed_share == found.limit_missed_share
 
 
@@ -54,6 +56,15 @@ def test_who_lags_is_behind_the_limit(known: tuple[Holdout, Floor, Answers]) -> 
     found = beside(known, known[2] | {MEDIAN: 0.8 * known[2][MEDIAN]})
     assert found.efficiency_high < 1.0
     assert examine._against_limit(found)["behind the limit"] > 0.05
+
+
+def test_who_is_clumsy_where_stops_are_short_is_behind_too(known: tuple[Holdout, Floor, Answers]) -> None:
+    """Short stops a half too long: hardly any metres, but surely a larger share of the distance."""
+    _, floor, ideal = known
+    short = ideal[MEDIAN] < np.quantile(floor.median_m, 0.2)
+    found = beside(known, ideal | {MEDIAN: np.where(short, 1.5, 1.0) * ideal[MEDIAN]})
+    assert found.relative_efficiency < found.efficiency - 0.1
+    assert examine._against_limit(found)["behind the limit, relative"] > 0.05
 
 
 def test_the_good_model_stands_beside_the_limit(good: Chain) -> None:
@@ -99,6 +110,15 @@ def test_a_bound_that_forgets_a_fault_is_beyond_its_limit(good: Chain) -> None:
     model = Candidate.load(good.model)
     assert faults.beyond(faults.examine(model, good.faulty)) == []
     assert len(faults.beyond(faults.examine(Cut(**vars(model)), good.faulty))) > 5
+
+
+@pytest.mark.parametrize(("rows", "low", "beyond"), [
+    (500, 0.02, False), (500, 0.0201, True), (500, float("nan"), True), (99, 0.0, True),
+])  # fmt: skip
+def test_a_fault_is_held_to_its_limit_and_fails_closed(rows: int, low: float, beyond: bool) -> None:
+    """By the low end of its interval; a share that is no number, or of hardly any rows, is beyond."""
+    score = metrics.Score(rows, 1.0, 0.1, 0.0, 0.0, 1.5)
+    assert faults.UnderFault(score, Share(rows, 0.03, low, 0.05), 0.0, faults.OTHER_LIMIT).is_beyond == beyond
 
 
 def test_a_fault_hurts_what_it_should(good: Chain) -> None:

@@ -13,8 +13,9 @@ from stepkit.verdict import SCHEMA_VERSION, sealed
 from brakeline_validate import GATE_VERSION, limit
 from brakeline_validate.case import Case
 from brakeline_validate.examine import Findings
+from brakeline_validate.faults import UnderFault
 from brakeline_validate.loop.closed_loop import Driven
-from brakeline_validate.metrics import Score
+from brakeline_validate.metrics import Score, significant
 
 
 class VerdictDiffers(StepError):
@@ -51,7 +52,8 @@ def verdict(findings: Findings, case: Case) -> dict[str, Any]:
         "by_truth": {name: _writable(score) for name, score in findings.by_truth.items()},
         "beside_limit": limit.facts(findings.beside_limit),
         "under_fault": {
-            name: {**_writable(under.score), "limit": under.limit} for name, under in findings.under_fault.items()
+            name: {**_writable(under.score), **_on_usual_roads(under), "limit": under.limit}
+            for name, under in findings.under_fault.items()
         },
         "closed_loop": findings.driven.facts() if findings.driven else None,
         "champion_closed_loop": _short(findings.champion_driven),
@@ -61,6 +63,12 @@ def verdict(findings: Findings, case: Case) -> dict[str, Any]:
 
 def _writable(score: Score) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else value for name, value in score.facts().items()}
+
+
+def _on_usual_roads(under: UnderFault) -> dict[str, float | None]:
+    share = under.on_usual_roads
+    told = {"usual_roads_missed": share.value, "usual_roads_low": share.low, "usual_roads_high": share.high}
+    return {name: None if math.isnan(value) else significant(value) for name, value in told.items()}
 
 
 def _short(driven: Driven | None) -> dict[str, Any] | None:

@@ -101,12 +101,15 @@ def floor(beside: dict[str, Beside]) -> Columns[Beside]:
 
 
 def faults(under: dict[str, UnderFault]) -> Columns[UnderFault]:
-    """Share of missed bounds under each fault beside its limit."""
+    """Share of missed bounds under each fault, on usual roads, with its interval beside its limit."""
     known = {name.replace("_", " "): each for name, each in under.items() if each.score.rows}
-    scale = Scale.over(end for each in known.values() for end in (each.limit, each.score.missed_share))
+    scale = Scale.over(end for each in known.values() for end in (each.limit, each.on_usual_roads.value))
     return _columns(
         known.items(), scale, 100.0,
-        lambda each: scale.strip(each.score.missed_share, limit=each.limit, over=each.is_beyond),
+        lambda each: scale.strip(
+            each.on_usual_roads.value, low=each.on_usual_roads.low, high=each.on_usual_roads.high, limit=each.limit,
+            over=each.is_beyond,
+        ),
     )  # fmt: skip
 
 
