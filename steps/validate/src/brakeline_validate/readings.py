@@ -21,15 +21,18 @@ Inputs = NDArray[np.float32]
 def missing(model: Candidate, inputs: Inputs, rng: np.random.Generator) -> tuple[float, float, str]:
     """Answers with readings taken away from rows drawn from inputs (N, F).
 
-    Returns the share of answers that are not finite, ordered, above 0 and unflagged; how much shorter the bound gets
-    on average (of log bounds) where one reading, a random half of them or all are gone, at worst; and what was gone.
+    Returns the share of answers that are not finite, ordered and above 0, or are flagged though the whole row was not;
+    how much shorter the bound gets on average (of log bounds) where one reading, a random half of them or all are
+    gone, at worst; and what was gone.
     """
     wrong, shorter = [], {}
     for name, whole, poorer in _taken_away(model.contract, inputs, rng):
         before, after = model.ask(whole), model.ask(poorer)
         median, upper = after[MEDIAN], after[UPPER]
         possible = np.isfinite(median) & np.isfinite(upper) & (median > 0.0) & (upper >= median)
-        wrong.append(float((~(possible & (after[FLAG] == 0.0))).mean()))
+        # A row that was flagged may stay so: what cannot all be true is not mended by losing yet another reading.
+        told = (after[FLAG] == 0.0) | ((before[FLAG] == 1.0) & (after[FLAG] == 1.0))
+        wrong.append(float((~(possible & told)).mean()))
         known = (before[FLAG] == 0.0) & possible
         with np.errstate(divide="ignore", invalid="ignore"):
             shorter[name] = float(np.mean(np.log(before[UPPER][known] / upper[known]))) if known.any() else np.nan
