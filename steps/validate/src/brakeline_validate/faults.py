@@ -21,7 +21,7 @@ NONE = "none"
 SURFACE = "surface"
 # Most of the stops that may be longer than their bound while the fault lasts. A model that sees one moment cannot know
 # that a reading is wrong but possible: these say what is known and accepted, and that it may not get worse. Each is a
-# tenth to a half above what honest models show in the worst of four scenarios, as a mean of five.
+# tenth to two thirds above what honest models show in the worst of four scenarios, as a mean.
 LIMITS = {
     "speed_stuck": 0.25,
     "speed_spikes": 0.48,
@@ -31,7 +31,9 @@ LIMITS = {
     "friction_bias_step": 0.095,
     "friction_drift": 0.03,
     "grade_bias_step": 0.035,
-    "air_temperature_bias_step": 0.03,
+    # Hidden frost: two thirds of the misses are on snow and ice, of which a set has some forty drives. The low end of
+    # honest models reaches 0.032 by chance, where their mean is 0.025.
+    "air_temperature_bias_step": 0.04,
     "rain_stuck": 0.03,
 }
 # Twice the share that the bound is stated for.
