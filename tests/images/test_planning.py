@@ -76,12 +76,12 @@ def test_a_changed_lock_renames_what_stands_on_it(monkeypatch: pytest.MonkeyPatc
     )
     renamed = changed(before)
     assert {"numeric", "data", "learning", "synthesize", "train", "validate", "serving", "client"} <= renamed
-    assert not {"foundation", "python", "register", "deploy"} & renamed
+    assert not {"foundation", "python", "commands", "register", "deploy"} & renamed
 
 
 def test_only_names_one_image_and_what_it_stands_on() -> None:
     """Nothing of the learning rung is planned for register."""
-    assert set(plan.make(BASE, ("register",)).nodes) == {"foundation", "python", "register"}
+    assert set(plan.make(BASE, ("register",)).nodes) == {"foundation", "python", "commands", "register"}
 
 
 def test_a_rung_holds_what_all_above_it_need() -> None:

@@ -15,7 +15,7 @@ from brakeline_images import locks
 from brakeline_images.locks import Pinned
 
 ROOM = HOUSE / "steps" / "base"
-LADDER = {"python": None, "numeric": "python", "data": "numeric", "learning": "data"}
+LADDER = {"python": None, "commands": "python", "numeric": "python", "data": "numeric", "learning": "data"}
 CONTRACT = "brakeline.step/1"
 # What turns the same files into other images is part of their names too: of every name, and of those with our code.
 _HERE = Path(__file__).parent
