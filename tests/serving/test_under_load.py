@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.conftest import Server, Store
+from tests.conftest import Chain
+from tests.serving.conftest import NAME, Server, Store, tensor
 from tests.serving.load import Load, requests_and_answers
 from tests.serving.processes import children_of
 
@@ -163,3 +166,20 @@ def _lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_it_ends_well_while_a_thread_runs_the_model(start: Start, tiny: Chain, tmp_path: Path) -> None:
+    """A large request and the shadow's copy of it are under way, each in a thread, when the signal comes."""
+    folder = tmp_path / "models" / NAME
+    for version in ("1", "2"):
+        (folder / version).mkdir(parents=True)
+        shutil.copy(tiny.model / "model.onnx", folder / version)
+    (folder / "serving.json").write_text('{"primary": "1", "shadow": "2"}')
+    features = json.loads((tiny.model / "golden.json").read_text())["inputs"]
+    body = json.dumps({"inputs": [tensor(name, *[values[0]] * 5_000) for name, values in features.items()]}).encode()
+    for _ in range(3):
+        server = start("--model-store", str(tmp_path / "models"))
+        server.wait_for_version("1")
+        for _ in range(4):
+            assert server.infer(body).status == 200
+        assert server.stop() == 0

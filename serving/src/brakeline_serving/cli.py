@@ -51,7 +51,10 @@ def app(arguments: Sequence[str] | None = None) -> None:
         ),
         spin_s=chosen.spin_us * 1e-6,
     )
-    sys.exit(server.run(settings))
+    code = server.run(settings)
+    sys.stdout.flush()
+    # All is written. A thread may still be in onnxruntime, as a shadow's is, and would abort an interpreter that ends.
+    os._exit(code)
 
 
 def _parser() -> argparse.ArgumentParser:
