@@ -11,7 +11,6 @@ MINUTES = {
     "images": 12,
     "orchestrator": 16,
     "serving": 18,
-    "steps": 12,
     "test_equality": 10,
     "train": 12,
     "validate": 30,

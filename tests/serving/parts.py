@@ -1,5 +1,6 @@
 """The server's parts put together in the test's own process, without sockets."""
 
+import asyncio
 from dataclasses import dataclass
 
 from brakeline_serving.batch import Batcher
@@ -9,6 +10,7 @@ from brakeline_serving.connections import Limits
 from brakeline_serving.counters import Counters
 from brakeline_serving.dataplane import DataPlane
 from brakeline_serving.guard import Guard
+from brakeline_serving.messages import Request, Response
 from brakeline_serving.observe import Observer
 from brakeline_serving.repository import Repository
 from brakeline_serving.routes import Routes
@@ -31,3 +33,17 @@ def make_parts(name: str, bulk_rows: int = 100_000) -> Parts:
     plane = DataPlane(name, counters, Batcher(counters, observer, Bulk(counters, bulk_rows)))
     scrape = Scrape(name, counters.board, lambda: plane.served, observer.settle)
     return Parts(plane, Routes(plane, scrape, Repository(plane, None), Guard(), Limits()), observer)
+
+
+def answered(parts: Parts, *requests: Request) -> list[Response]:
+    """The answers to requests that arrive in one turn of the loop."""
+
+    async def ask() -> list[Response]:
+        later = [asyncio.get_running_loop().create_future() for _ in requests]
+        for request, waits in zip(requests, later, strict=True):
+            response = parts.routes.answer(request, waits.set_result)
+            if response is not None:
+                waits.set_result(response)
+        return list(await asyncio.wait_for(asyncio.gather(*later), 10))
+
+    return asyncio.run(ask())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 from pathlib import Path
@@ -23,7 +22,7 @@ from brakeline_serving.store import Served
 
 from tests.conftest import Chain
 from tests.serving.conftest import NAME, column, make_model, tensor
-from tests.serving.parts import Parts, make_parts
+from tests.serving.parts import Parts, answered, make_parts
 
 INFER = f"/v2/models/{NAME}/infer".encode()
 
@@ -31,20 +30,6 @@ INFER = f"/v2/models/{NAME}/infer".encode()
 def _request(*speeds: float, path: bytes = INFER) -> Request:
     body = json.dumps({"inputs": [tensor("speed_mps", *speeds)]}).encode()
     return Request("POST", path, {}, body)
-
-
-def _asked(parts: Parts, *requests: Request) -> list[Response]:
-    """The answers to requests that arrive in one turn of the loop."""
-
-    async def ask() -> list[Response]:
-        waits = [asyncio.get_running_loop().create_future() for _ in requests]
-        for request, waiting in zip(requests, waits, strict=True):
-            response = parts.routes.answer(request, waiting.set_result)
-            if response is not None:
-                waiting.set_result(response)
-        return list(await asyncio.wait_for(asyncio.gather(*waits), 10))
-
-    return asyncio.run(ask())
 
 
 def _runs(parts: Parts) -> dict[float, int]:
@@ -68,7 +53,7 @@ def _ways(responses: list[Response]) -> list[list[float]]:
 def test_what_arrives_in_one_turn_is_one_run(parts: Parts) -> None:
     """30 requests of one row and one of three: one run of 33 rows, and each gets its own answers."""
     requests = [_request(float(n)) for n in range(30)]
-    responses = _asked(parts, *requests[:10], _request(50.0, 51.0, 52.0), *requests[10:])
+    responses = answered(parts, *requests[:10], _request(50.0, 51.0, 52.0), *requests[10:])
     expected = [[2.0 * n] for n in range(30)]
     expected.insert(10, [100.0, 102.0, 104.0])
     assert _ways(responses) == expected
@@ -78,13 +63,13 @@ def test_what_arrives_in_one_turn_is_one_run(parts: Parts) -> None:
 def test_a_request_alone_is_a_run_of_its_own(parts: Parts) -> None:
     """It waits for nobody."""
     for _ in range(3):
-        _asked(parts, _request(1.0))
+        answered(parts, _request(1.0))
     assert _runs(parts) == {1.0: 3}
 
 
 def test_more_than_a_run_holds_are_several_runs(parts: Parts) -> None:
     """Of 300 rows that arrive together no run has more than 128, and all are answered in their order."""
-    responses = _asked(parts, *(_request(float(n)) for n in range(300)))
+    responses = answered(parts, *(_request(float(n)) for n in range(300)))
     assert _ways(responses) == [[2.0 * n] for n in range(300)]
     assert sum(_runs(parts).values()) == -(-300 // MOST_ROWS)
 
@@ -92,13 +77,13 @@ def test_more_than_a_run_holds_are_several_runs(parts: Parts) -> None:
 def test_versions_are_not_mixed_in_a_run(parts: Parts) -> None:
     """Requests for two versions in turn are each answered by their own."""
     other = f"/v2/models/{NAME}/versions/5/infer".encode()
-    responses = _asked(parts, *(_request(float(n), path=other if n % 2 else INFER) for n in range(20)))
+    responses = answered(parts, *(_request(float(n), path=other if n % 2 else INFER) for n in range(20)))
     assert _ways(responses) == [[(5.0 if n % 2 else 2.0) * n] for n in range(20)]
 
 
 def test_a_wrong_request_does_not_harm_those_beside_it(parts: Parts) -> None:
     """In the middle of a turn one is refused, and the others are one run."""
-    responses = _asked(parts, _request(1.0), Request("POST", INFER, {}, b"{"), _request(2.0))
+    responses = answered(parts, _request(1.0), Request("POST", INFER, {}, b"{"), _request(2.0))
     assert [response.status for response in responses] == [200, 400, 200]
     assert _runs(parts) == {2.0: 1}
 
@@ -107,12 +92,12 @@ def test_the_queue_of_large_requests_is_bounded(tmp_path: Path) -> None:
     """When 1,000 rows may wait, the second request of 800 is told to come later."""
     parts = make_parts(NAME, bulk_rows=1000)
     parts.plane.adopt(Served(primary=models.load(make_model(tmp_path / "m.onnx"), "1", NAME)))
-    first, second, small = _asked(parts, _request(*[1.0] * 800), _request(*[1.0] * 800), _request(3.0))
+    first, second, small = answered(parts, _request(*[1.0] * 800), _request(*[1.0] * 800), _request(3.0))
     assert (first.status, second.status, small.status) == (200, 503, 200)
     assert b"Retry-After: 1\r\n" in second.extra
     assert "1000" in json.loads(second.body)["error"]
     assert _ways([first]) == [[2.0] * 800]
-    assert _asked(parts, _request(*[1.0] * 800))[0].status == 200
+    assert answered(parts, _request(*[1.0] * 800))[0].status == 200
 
 
 def test_the_real_graphs_answers_do_not_depend_on_the_run(tiny: Chain) -> None:

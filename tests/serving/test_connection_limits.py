@@ -17,7 +17,7 @@ from brakeline_serving.messages import Done, Request, Response, Service
 from brakeline_serving.store import Served
 
 from tests.serving.conftest import NAME, make_model, tensor
-from tests.serving.parts import Parts, make_parts
+from tests.serving.parts import Parts, answered, make_parts
 
 IDLE_S, RECEIVE_S = Limits().idle_s, Limits().receive_s
 Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter, "Clock"], Coroutine[Any, Any, None]]
@@ -131,22 +131,8 @@ class _Broken:
         raise RuntimeError("secret detail")
 
 
-def _answered(parts: Parts, *requests: Request) -> list[Response]:
-    """The answers to requests that arrive in one turn of the loop."""
-
-    async def ask() -> list[Response]:
-        later = [asyncio.get_running_loop().create_future() for _ in requests]
-        for request, waits in zip(requests, later, strict=True):
-            response = parts.routes.answer(request, waits.set_result)
-            if response is not None:
-                waits.set_result(response)
-        return list(await asyncio.wait_for(asyncio.gather(*later), 10))
-
-    return asyncio.run(ask())
-
-
 def _status(parts: Parts, target: bytes) -> int:
-    (response,) = _answered(parts, Request("GET", target, {}, b""))
+    (response,) = answered(parts, Request("GET", target, {}, b""))
     return response.status
 
 
@@ -159,14 +145,14 @@ def test_a_bug_is_a_500_without_its_traceback(tmp_path: Path, capfd: pytest.Capt
     lane, model.lane = model.lane, _Broken()  # type: ignore[assignment]
     parts.plane.adopt(Served(primary=model))
     capfd.readouterr()
-    for response in _answered(parts, request, request):
+    for response in answered(parts, request, request):
         assert response.status == 500
         assert "secret" not in json.loads(response.body)["error"]
     logged = json.loads(capfd.readouterr().err.splitlines()[-1])
     assert logged["event"] == "bug"
     assert "RuntimeError: secret detail" in logged["traceback"]
     model.lane = lane
-    assert _answered(parts, request)[0].status == 200
+    assert answered(parts, request)[0].status == 200
 
 
 def test_whole_urls_queries_and_quoted_names_find_their_way(tmp_path: Path) -> None:
