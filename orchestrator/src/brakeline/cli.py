@@ -13,10 +13,15 @@ from rich.console import Console
 from brakeline import __version__, recordings
 from brakeline.images import NotBuilt
 from brakeline.place import Address, NoEngine, Runner, ServerFailed
+from brakeline.verbs import cluster, deployment, feedback, lineage, models, upkeep, watch
 
 app = typer.Typer(
     name="brakeline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
+
+app.add_typer(models.app, name="models")
+for verbs in (deployment, lineage, cluster, upkeep, feedback, watch):
+    app.add_typer(verbs.app)
 
 
 def _known_recording(recorded: str | None) -> str | None:

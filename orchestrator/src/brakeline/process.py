@@ -4,17 +4,15 @@ kfp.local's SubprocessRunner refuses container components; a task handler of our
 """
 
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from kfp import local
 from kfp.local import status
 
 from brakeline.local import Attempt, LocalRunner
+from brakeline.steps import script
 
 
 class Processes:
@@ -47,7 +45,7 @@ class _Process:
 
     def __init__(self, command: list[str], attempt: Attempt) -> None:
         self._child = subprocess.Popen(
-            [_script(command[0]), *command[1:]],
+            [script(command[0]), *command[1:]],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -74,9 +72,3 @@ def share_of_cores(in_loop: bool) -> dict[str, str]:
     """A loop's tasks run two at a time: each gets its share of the cores, or they would spin against each other."""
     threads = str(max((os.cpu_count() or 1) // 2, 1))
     return {"OMP_NUM_THREADS": threads, "POLARS_MAX_THREADS": threads} if in_loop else {}
-
-
-def _script(name: str) -> str:
-    """The console script of this very environment, whatever PATH says."""
-    beside = Path(sys.executable).parent / name
-    return str(beside) if beside.exists() else shutil.which(name) or name
