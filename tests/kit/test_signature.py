@@ -1,5 +1,6 @@
 """Options of a step: what their parsers take, and what they refuse."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,17 @@ def test_a_share_is_described_as_a_number() -> None:
     described = read_signature(verb, "verb").parameters
     assert described["most"] == {"type": "NUMBER", "description": "The most", "default": 0.25}
     assert described["rows"]["type"] == "INTEGER"
+
+
+def test_an_optional_input_may_be_left_out(tmp_path: Path) -> None:
+    """Without it the step is handed None; with it a file that must be there; and the signature says so."""
+    for words, found in (((), "nothing"), (("--source", str(TOY)), TOY.read_text())):
+        assert toy("choose", "--chosen", str(tmp_path / "chosen"), *words).code == 0
+        assert (tmp_path / "chosen").read_text() == found
+        assert toy("choose", "--chosen", str(tmp_path / "chosen"), "--reuse", *words).result["status"] == "done"
+    assert toy("choose", "--chosen", str(tmp_path / "chosen"), "--source", str(tmp_path / "none")).code == 65
+    assert json.loads(toy("choose", "--describe").stdout)["inputs"]["source"]["optional"] is True
+    assert json.loads(toy("count", "--describe").stdout)["inputs"]["source"]["optional"] is False
 
 
 def test_a_step_answers_questions_before_its_verbs() -> None:

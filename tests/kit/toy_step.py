@@ -52,6 +52,14 @@ def hand(given: ExecutorInput, handed: Output) -> Result:
     return Result()
 
 
+def choose(
+    chosen: Output, source: Annotated[Path | None, input_artifact("File, or none", optional=True)] = None
+) -> Result:
+    """Write down what was given, if anything was."""
+    chosen.write_text(source.read_text() if source else "nothing")
+    return Result()
+
+
 def linger(kept: Output) -> Result:
     """Ask to be ended, and read what was written until it is gone."""
     kept.write_text("here")
@@ -79,6 +87,7 @@ app.step("recount")(count)
 app.step("look", of_the_world=True)(look)
 app.step("tell")(tell)
 app.step("hand")(hand)
+app.step("choose")(choose)
 app.step("linger")(linger)
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ _TYPE_NAMES = {int: "INTEGER", float: "NUMBER", bool: "BOOLEAN", str: "STRING"}
 
 
 class InputArtifact(OptionInfo):
-    """An option that names an artifact to read; `many` for a list of them."""
+    """An option that names an artifact to read; `many` for a list of them, `optional` if it may be left out."""
 
     kind = "Artifact"
     many = False
+    optional = False
 
 
 class OutputArtifact(OptionInfo):
@@ -34,10 +35,13 @@ class OutputParameter(OptionInfo):
     value_type = "STRING"
 
 
-def input_artifact(description: str, kind: str = "Artifact") -> InputArtifact:
-    """Mark a `Path` parameter as an artifact to read. `kind` is KFP's artifact class."""
+def input_artifact(description: str, kind: str = "Artifact", *, optional: bool = False) -> InputArtifact:
+    """Mark a `Path` parameter as an artifact to read. `kind` is KFP's artifact class.
+
+    An `optional` one is for a parameter of type `Path | None`, which is None where nobody names it.
+    """
     option = InputArtifact(**_path_option(description))
-    option.kind = kind
+    option.kind, option.optional = kind, optional
     return option
 
 
@@ -118,7 +122,12 @@ class Signature:
             "verb": self.verb,
             "description": self.description,
             "inputs": {
-                name: {"kind": option.kind, "many": option.many, "description": option.help}
+                name: {
+                    "kind": option.kind,
+                    "many": option.many,
+                    "optional": option.optional,
+                    "description": option.help,
+                }
                 for name, option in self.inputs.items()
             },
             "outputs": {

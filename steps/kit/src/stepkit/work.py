@@ -8,7 +8,7 @@ from typing import Any
 
 from stepkit import artifacts, diary, executor, reuse
 from stepkit.errors import ArtifactAltered, InputMissing, UnreadableArtifact, UsageError
-from stepkit.signature import Signature
+from stepkit.signature import InputArtifact, Signature
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Work:
             given.output_file.unlink(missing_ok=True)
         ready, hashes = dict(arguments), dict[Path, str]()
         for name, option in self._described.inputs.items():
-            ready[name] = _resolve(name, option.many, arguments[name], given, hashes)
+            ready[name] = _resolve(name, option, arguments[name], given, hashes)
         for name in self._described.outputs:
             target = arguments[name] or _path_of(given.output_uri(name))
             if target is None:
@@ -56,7 +56,7 @@ class Work:
         inputs, parameters = dict[str, list[str]](), dict[str, Any]()
         for name, value in ready.items():
             if name in self._described.inputs:
-                paths = value if isinstance(value, list) else [value]
+                paths = value if isinstance(value, list) else [value] if value else []
                 inputs[name] = [hashes.get(path) or _sha256_of_input(path) for path in paths]
             elif name not in self._staged:
                 parameters[name] = value.message if isinstance(value, executor.ExecutorInput) else value
@@ -101,10 +101,14 @@ class Work:
             artifacts.discard(staged)
 
 
-def _resolve(name: str, many: bool, value: Any, given: executor.ExecutorInput, hashes: dict[Path, str]) -> Any:
+def _resolve(
+    name: str, option: InputArtifact, value: Any, given: executor.ExecutorInput, hashes: dict[Path, str]
+) -> Any:
     """The path or paths of an input, held to the pipeline's record; adds to `hashes` what had to be hashed for that."""
     records = given.inputs(name)
-    paths = [record.path for record in records] if not value else value if many else [value]
+    paths = [record.path for record in records] if not value else value if option.many else [value]
+    if not paths and option.optional:
+        return [] if option.many else None
     if not paths:
         raise UsageError(f"missing option --{name.replace('_', '-')}")
     recorded = {record.path: record.sha256 for record in records}
@@ -116,7 +120,7 @@ def _resolve(name: str, many: bool, value: Any, given: executor.ExecutorInput, h
             hashes[path] = found = _sha256_of_input(path)
             if found != expected:
                 raise ArtifactAltered(path, found, expected)
-    return paths if many else paths[0]
+    return paths if option.many else paths[0]
 
 
 def _sha256_of_input(path: Path) -> str:
