@@ -140,7 +140,8 @@ def lock(arguments: list[str]) -> int:
         "uv", "pip", "compile", "pyproject.toml", "--universal", "--python-version", "3.11", "--generate-hashes",
         "--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate", "-q", *hidden,
     ]  # fmt: skip
-    extras = {"steps/kit": ["--extra", "data"], "orchestrator": ["--extra", "demo", "--extra", "docker"]}
+    wanted = {"steps/kit": ("data", "s3"), "orchestrator": ("demo", "docker")}
+    extras = {folder: [word for name in names for word in ("--extra", name)] for folder, names in wanted.items()}
     stale = []
     for folder in (".", *PACKAGES):
         target = HOUSE / folder / "requirements.lock"

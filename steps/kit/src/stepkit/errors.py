@@ -92,3 +92,35 @@ class TryAgain(StepError):
     """A passing condition (a full disk, a lock): the same call may succeed later."""
 
     exit_code = TRY_AGAIN
+
+
+class ObjectMissing(StepError):
+    """A store has no such object, or not all of a folder's."""
+
+    exit_code = BAD_DATA
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri}: {reason}", uri=uri, reason=reason)
+
+
+class ObjectDenied(StepError):
+    """A store does not show the object to us, or does not take it from us."""
+
+    exit_code = BAD_DATA
+
+    def __init__(self, uri: str, known: str) -> None:
+        super().__init__(f"{uri}: the store denies it; {known}", uri=uri, known=known)
+
+
+class ObjectAltered(StepError):
+    """An object's bytes are not those that its maker recorded."""
+
+    exit_code = BAD_DATA
+
+    def __init__(self, uri: str, found: str, recorded: str) -> None:
+        super().__init__(
+            f"{uri} was altered: its sha256 is {found}, its maker recorded {recorded}",
+            uri=uri,
+            found=found,
+            allowed=recorded,
+        )
