@@ -21,7 +21,16 @@ from tests.conftest import Chain
 def slipped_to_register(model: str, verdict: str, registry: str, store: str):
     made = dsl.importer(artifact_uri=model, artifact_class=dsl.Model)
     judged = dsl.importer(artifact_uri=verdict, artifact_class=dsl.Artifact)
-    step.register(model=made.output, passed_verdict=judged.output, registry=registry, name="stopping-distance")
+    evidence = dsl.importer(artifact_uri=verdict, artifact_class=dsl.HTML)
+    step.register(
+        model=made.output,
+        passed_verdict=judged.output,
+        dossier=evidence.output,
+        registry=registry,
+        name="stopping-distance",
+        keep="",
+        pipeline="slipped",
+    )
 
 
 @dsl.pipeline(name="slipped-to-deploy")

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from brakeline_register import schema
 from brakeline_register.attempts import Attempt
-from brakeline_register.registry import State
+from brakeline_register.registry import Source, State
 from brakeline_register.sqlite import SqliteRegistry
 from stepkit.errors import TryAgain
 
 from tests.conftest import BIN
+from tests.register.registries import NAME, entry
 
-NAME = "stopping-distance"
 # As version 0.1.0 of the step wrote it while its schema was 1: a record of the past, never to be changed.
 SCHEMA_1 = """
 CREATE TABLE IF NOT EXISTS versions (
@@ -35,6 +35,19 @@ ROWS = [
     ("another", 1, "a" * 64, "/models/a", "registered", 1, WHEN[1], json.dumps(FACTS)),
 ]
 CHANGES = [(NAME, 1, "live", "ann", WHEN[0]), (NAME, 2, "live", "bob", WHEN[1])]
+
+
+# As it was written while the schema was 2: the same, and attempts.
+SCHEMA_2 = (
+    SCHEMA_1
+    + """
+CREATE TABLE IF NOT EXISTS attempts (
+    number INTEGER PRIMARY KEY, model TEXT NOT NULL, dataset_sha256 TEXT, holdout_sha256 TEXT NOT NULL,
+    model_sha256 TEXT NOT NULL, gate_version INTEGER NOT NULL, passed INTEGER NOT NULL, failed TEXT NOT NULL,
+    recorded_at TEXT NOT NULL, UNIQUE (model, model_sha256, holdout_sha256, gate_version));
+PRAGMA user_version = 2;
+"""
+)
 
 
 @pytest.fixture
@@ -59,9 +72,34 @@ def test_versions_and_changes_are_kept(old: Path) -> None:
     assert live is not None
     assert (live.version, live.uri) == ("2", "/models/b")
     with sqlite3.connect(old) as db:
-        assert db.execute("SELECT * FROM versions ORDER BY model DESC, version").fetchall() == ROWS
-        assert db.execute("SELECT * FROM changes").fetchall() == CHANGES
+        told = "model, version, sha256, uri, state, contract_version, created_at, facts"
+        assert db.execute(f"SELECT {told} FROM versions ORDER BY model DESC, version").fetchall() == ROWS
+        assert db.execute("SELECT model, version, state, by, at FROM changes").fetchall() == CHANGES
         assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+
+
+def test_schema_2_is_migrated_too(tmp_path: Path) -> None:
+    """Its attempts stay as they are, none is made up from versions; what it did not know is empty."""
+    file = tmp_path / "registry.sqlite"
+    with sqlite3.connect(file) as db:
+        db.executescript(SCHEMA_2)
+        db.executemany("INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", ROWS)
+        db.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", CHANGES)
+        db.execute("INSERT INTO attempts VALUES (7, ?, 'd', 'h', 'm', 2, 0, '[\"parity\"]', ?)", (NAME, WHEN[0]))
+    kept = SqliteRegistry(file)
+    assert kept.attempts(NAME) == [Attempt("d", "h", "m", 2, False, ("parity",), WHEN[0])]
+    version = kept.find(NAME, "1")
+    assert (version.format, version.source, version.papers, version.folder_sha256) == ("onnx", Source(), {}, "")
+    assert [(change.version, change.by, change.why) for change in kept.changes(NAME)] == [
+        ("1", "ann", ""),
+        ("2", "bob", ""),
+    ]
+    SqliteRegistry(tmp_path / "new.sqlite").list(NAME)
+    made, migrated = (
+        sorted(line for line in dump(one) if line.startswith(("CREATE", "version")))
+        for one in (tmp_path / "new.sqlite", file)
+    )
+    assert made == migrated
 
 
 def test_what_was_registered_counts_as_judged(old: Path) -> None:
@@ -82,8 +120,7 @@ def test_a_migrated_registry_is_one_made_new(old: Path, tmp_path: Path) -> None:
         for file in (tmp_path / "new.sqlite", old)
     )
     assert made == migrated
-    (tmp_path / "model").mkdir()
-    assert SqliteRegistry(old).add(NAME, tmp_path / "model", "e" * 64, 1, {}).version == "4"
+    assert SqliteRegistry(old).add(NAME, entry("e")).version == "4"
     SqliteRegistry(old).set_state(NAME, "4", State.LIVE, by="cat")
     assert [version.state for version in SqliteRegistry(old).list(NAME)].count(State.LIVE) == 1
 

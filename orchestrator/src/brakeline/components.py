@@ -3,6 +3,7 @@
 Names and types are those of the steps' own `--describe`; a test holds them to it.
 """
 
+from kfp import dsl
 from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output, OutputPath, container_component
 
 from brakeline.platform import container
@@ -111,12 +112,20 @@ def record(verdict: Input[Artifact], recorded: Output[Artifact], registry: str, 
 
 @container_component
 def register(
-    model: Input[Model], passed_verdict: Input[Artifact], registered: Output[Artifact], registry: str, name: str
+    model: Input[Model],
+    passed_verdict: Input[Artifact],
+    dossier: Input[HTML],
+    registered: Output[Artifact],
+    registry: str,
+    name: str,
+    keep: str,
+    pipeline: str,
 ):
     """A version in the registry. Refuses without a passed verdict for this very model."""
     return container(
-        "register", "add", "--model", model.path, "--passed-verdict", passed_verdict.path,
-        "--registered", registered.path, "--registry", registry, "--name", name,
+        "register", "add", "--model", model.path, "--passed-verdict", passed_verdict.path, "--dossier", dossier.path,
+        "--registered", registered.path, "--registry", registry, "--name", name, "--keep", keep,
+        "--run", dsl.PIPELINE_JOB_ID_PLACEHOLDER, "--pipeline", pipeline,
     )  # fmt: skip
 
 
@@ -143,5 +152,5 @@ def promote(registered: Input[Artifact], promoted: Output[Artifact], registry: s
     """The version as the live one, which the next model is compared with."""
     return container(
         "register", "promote", "--registered", registered.path, "--promoted", promoted.path, "--registry", registry,
-        "--by", by,
+        "--by", by, "--why", "passed its gates, deployed and proven",
     )  # fmt: skip

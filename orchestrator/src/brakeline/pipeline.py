@@ -1,7 +1,7 @@
 """The pipeline as a diagram: calls, edges, one gate."""
 
 from kfp import dsl
-from kfp.dsl import Artifact, Dataset, Input, Model
+from kfp.dsl import HTML, Artifact, Dataset, Input, Model
 
 from brakeline import components as step
 from brakeline.platform import settle
@@ -13,16 +13,26 @@ NAME = "brakeline"
 def release(
     model: Input[Model],
     verdict: Input[Artifact],
+    dossier: Input[HTML],
     passed: bool,
     auto_deploy: bool,
     registry: str,
     name: str,
+    keep: str,
     model_store: str,
     server: str,
 ):
     """What follows a passed verdict. A pipeline of its own, because a condition beside a loop never holds locally."""
     with dsl.If(passed == True):  # noqa: E712  an expression of KFP's
-        register = step.register(model=model, passed_verdict=verdict, registry=registry, name=name)
+        register = step.register(
+            model=model,
+            passed_verdict=verdict,
+            dossier=dossier,
+            registry=registry,
+            name=name,
+            keep=keep,
+            pipeline=NAME,
+        )
         version = register.outputs["registered"]
         settle(register=register)
         with dsl.If(auto_deploy == True):  # noqa: E712
@@ -54,6 +64,7 @@ def brakeline(
     data_shards: list[str] = ["0/2", "1/2"],  # noqa: B006  KFP copies it into the compiled pipeline
     search_shards: list[str] = ["0/2", "1/2"],  # noqa: B006
     name: str = "stopping-distance",
+    keep: str = "",
     auto_deploy: bool = True,
 ):
     """Synthesize, train, validate and, if the gates let it pass, release."""
@@ -89,10 +100,12 @@ def brakeline(
     release(
         model=fit.outputs["model"],
         verdict=validate.outputs["verdict"],
+        dossier=validate.outputs["dossier"],
         passed=validate.outputs["passed"],
         auto_deploy=auto_deploy,
         registry=registry,
         name=name,
+        keep=keep,
         model_store=model_store,
         server=server,
     ).after(record)

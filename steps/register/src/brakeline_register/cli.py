@@ -1,20 +1,26 @@
-"""`brakeline-register`: record attempts, add versions, tell the champion, promote, list and show."""
+"""`brakeline-register`: record attempts; add, fetch, promote, archive, prune, list, show and compare versions."""
 
 import getpass
+import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from stepkit import artifacts, verdict
+from stepkit import artifacts
 from stepkit.app import Result, StepApp
+from stepkit.errors import UsageError
 from stepkit.signature import input_artifact, output_artifact, text
 
-from brakeline_register import __version__, attempts, champion
-from brakeline_register.registry import State, open_registry
+from brakeline_register import __version__, adding, attempts, champion, difference, keeping, pruning
+from brakeline_register.registry import Source, State, Version, open_registry
 
 DEFAULT_REGISTRY, DEFAULT_NAME = "sqlite:///.brakeline/registry.sqlite", "stopping-distance"
 
-RegistryUrl = Annotated[str, text("Registry, as sqlite:///PATH")]
+RegistryUrl = Annotated[str, text("Registry: sqlite:///PATH, or https://HOST of a Kubeflow Model Registry")]
 ModelName = Annotated[str, text("Registered model's name")]
+VersionName = Annotated[str, text("Version")]
+By = Annotated[str, text("Who does it; this user if empty")]
+Why = Annotated[str, text("Why, for the record")]
 
 app = StepApp("brakeline-register", __version__, "Keep versions of models; nothing enters without a passed verdict.")
 
@@ -40,29 +46,44 @@ def add(
     model: Annotated[Path, input_artifact("Model of train", kind="Model")],
     passed_verdict: Annotated[Path, input_artifact("Verdict of validate about this very model")],
     registered: Annotated[Path, output_artifact("Name, version, URI and sha256 of the version, JSON")],
+    dossier: Annotated[Path | None, input_artifact("Evidence of validate", kind="HTML", optional=True)] = None,
+    lineage: Annotated[Path | None, input_artifact("What validate was made from", optional=True)] = None,
     registry: RegistryUrl = DEFAULT_REGISTRY,
     name: ModelName = DEFAULT_NAME,
+    keep: Annotated[str, text("Where models are kept: a folder or s3://; beside the SQLite file if empty")] = "",
+    run: Annotated[str, text("Run of the pipeline that made the model")] = "",
+    pipeline: Annotated[str, text("Pipeline that made the model")] = "",
+    revision: Annotated[str, text("Git revision of the code; that of the image if empty")] = "",
 ) -> Result:
     """Register a model that passed its gates; refuse any other (65). The same model again is the same version."""
-    judged = verdict.require_passed(passed_verdict, model)
-    attempt, kept = attempts.of(judged, passed_verdict), open_registry(registry)
-    # Also where nobody called `record`: a version that is no attempt would make the count of its dataset too small.
-    kept.record(name, attempt)
-    counted = attempts.count(kept.attempts(name), attempt.dataset_sha256, attempt.model_sha256)
-    facts = {
-        "overall": judged["overall"],
-        "training": judged["training"],
-        "holdout": judged["holdout_sha256"],
-        "gate": judged["gate_version"],
-        "attempts": counted.describe() if counted else None,
-    }
-    version = kept.add(name, model, judged["model_sha256"], judged["contract_version"], facts)
-    known = {"name": name, "version": version.version, "uri": version.uri, "sha256": version.sha256}
+    source = Source(run, pipeline, revision or os.environ.get("BRAKELINE_REVISION", ""))
+    given = {keeping.DOSSIER: dossier, keeping.LINEAGE: lineage}
+    place = keeping.place(keep, registry)
+    version = adding.add(open_registry(registry), place, name, model, passed_verdict, source, given)
+    known = _registered(version)
     artifacts.write_json(registered, known)
     return Result(
         metadata={"registered": {"version": version.version}},
         facts={**known, "attempts": version.facts.get("attempts")},
     )
+
+
+@app.step("fetch", of_the_world=True)
+def fetch(
+    model: Annotated[Path, output_artifact("The version's model", kind="Model")],
+    passed_verdict: Annotated[Path, output_artifact("The verdict that it was registered with")],
+    registered: Annotated[Path, output_artifact("Name, version, URI and sha256 of the version, JSON")],
+    version: VersionName = "",
+    registry: RegistryUrl = DEFAULT_REGISTRY,
+    name: ModelName = DEFAULT_NAME,
+) -> Result:
+    """Fetch a version's artifacts, checked by sha256, as they were when it was registered."""
+    found = open_registry(registry).find(name, _given(version))
+    keeping.bring(found, model)
+    passed_verdict.write_bytes(keeping.read_paper(found, keeping.VERDICT))
+    known = _registered(found)
+    artifacts.write_json(registered, known)
+    return Result(metadata={"registered": {"version": found.version}}, facts={**known, "state": found.state})
 
 
 @app.step("champion", of_the_world=True)
@@ -80,16 +101,50 @@ def fetch_champion(
 
 @app.step("promote", of_the_world=True)
 def promote(
-    registered: Annotated[Path, input_artifact("Version to promote, of add")],
     promoted: Annotated[Path, output_artifact("The version as it now stands, JSON")],
+    registered: Annotated[Path | None, input_artifact("Version to promote, of add", optional=True)] = None,
+    version: Annotated[str, text("Version to promote, where no --registered says it")] = "",
     registry: RegistryUrl = DEFAULT_REGISTRY,
-    by: Annotated[str, text("Who promotes; this user if empty")] = "",
+    name: ModelName = DEFAULT_NAME,
+    by: By = "",
+    why: Why = "",
 ) -> Result:
-    """Make a version the live one, on record with who did it."""
-    known = artifacts.read_json(registered)
-    version = open_registry(registry).set_state(known["name"], known["version"], State.LIVE, by or _user())
-    artifacts.write_json(promoted, {"name": version.model, "version": version.version, "state": version.state})
-    return Result(facts={"version": version.version, "state": version.state})
+    """Make a version the live one, on record with who did it, when and why."""
+    known = artifacts.read_json(registered) if registered else {"name": name, "version": _given(version)}
+    kept = open_registry(registry)
+    before = kept.live(known["name"])
+    now = kept.set_state(known["name"], known["version"], State.LIVE, by or _user(), why)
+    artifacts.write_json(promoted, {"name": now.model, "version": now.version, "state": now.state})
+    facts = {"name": now.model, "version": now.version, "state": now.state}
+    return Result(facts={**facts, "before": before.version if before else None})
+
+
+@app.step("archive", of_the_world=True)
+def archive(
+    version: VersionName = "",
+    registry: RegistryUrl = DEFAULT_REGISTRY,
+    name: ModelName = DEFAULT_NAME,
+    by: By = "",
+    why: Why = "",
+) -> Result:
+    """Retire a version, on record with who did it, when and why; refuse (65) the live one. Nothing is deleted."""
+    now = open_registry(registry).set_state(name, _given(version), State.ARCHIVED, by or _user(), why)
+    return Result(facts={"name": now.model, "version": now.version, "state": now.state})
+
+
+@app.step("prune", of_the_world=True)
+def prune(
+    versions: Annotated[str, text("Versions to retire, as 1,2,3")] = "",
+    registry: RegistryUrl = DEFAULT_REGISTRY,
+    name: ModelName = DEFAULT_NAME,
+    by: By = "",
+    why: Why = "",
+    dry_run: Annotated[bool, text("Say what would go, and change nothing")] = False,
+) -> Result:
+    """Archive versions and remove their kept models; their papers and entries stay. Refuse (65) if one is live."""
+    listed = [_given(one.strip(), "--versions") for one in versions.split(",")]
+    gone = pruning.prune(open_registry(registry), name, listed, by or _user(), why, dry_run)
+    return Result(facts={"name": name, "dry_run": dry_run, "versions": gone})
 
 
 @app.step("list", of_the_world=True)
@@ -101,14 +156,39 @@ def list_versions(registry: RegistryUrl = DEFAULT_REGISTRY, name: ModelName = DE
 
 
 @app.step("show", of_the_world=True)
-def show(
-    version: Annotated[str, text("Version")],
+def show(version: VersionName = "", registry: RegistryUrl = DEFAULT_REGISTRY, name: ModelName = DEFAULT_NAME) -> Result:
+    """Show one version, its changes of state and its card."""
+    kept = open_registry(registry)
+    found = kept.find(name, _given(version))
+    known: dict[str, Any] = found.describe()
+    known["changes"] = [change.describe() for change in kept.changes(name) if change.version == found.version]
+    known["card"] = keeping.find_text(found, keeping.CARD)
+    return Result(facts=known)
+
+
+@app.step("diff", of_the_world=True)
+def diff(
+    a: Annotated[str, text("One version")] = "",
+    b: Annotated[str, text("The other version")] = "",
     registry: RegistryUrl = DEFAULT_REGISTRY,
     name: ModelName = DEFAULT_NAME,
 ) -> Result:
-    """Show one version."""
-    known: dict[str, Any] = open_registry(registry).find(name, version).describe()
-    return Result(facts=known)
+    """Compare two versions: metrics, gates, data, training, code and contract side by side."""
+    kept = open_registry(registry)
+    one, other = kept.find(name, _given(a, "--a")), kept.find(name, _given(b, "--b"))
+    return Result(facts={"name": name, **difference.between(one, other)})
+
+
+def _registered(version: Version) -> dict[str, Any]:
+    papers = {name: asdict(paper) for name, paper in version.papers.items()}
+    identity = {"name": version.model, "version": version.version, "uri": version.uri, "sha256": version.sha256}
+    return {**identity, "papers": papers}
+
+
+def _given(version: str, option: str = "--version") -> str:
+    if not version:
+        raise UsageError(f"{option}: found nothing, allowed a version as `list` tells it")
+    return version
 
 
 def _user() -> str:

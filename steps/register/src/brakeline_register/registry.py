@@ -1,14 +1,18 @@
 """What a registry of model versions does, whichever service keeps it."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from stepkit.errors import StepError, UsageError
+from stepkit.errors import Refused, StepError, UsageError
 
 from brakeline_register.attempts import Attempt
+
+FORMAT = "onnx"
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class State(StrEnum):
@@ -20,17 +24,64 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Version:
+class Paper:
+    """A document that is kept with a version, where it lies and its content."""
+
+    uri: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What made a version: a run of a pipeline, of code at a git revision. Empty where it is not known."""
+
+    run: str = ""
+    pipeline: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What is registered of a model.
+
+    `sha256` is of its graph and its identity, `folder_sha256` of the whole model artifact; `papers` are by name
+    (verdict, card, and lineage, dossier, signature where there are such).
+    """
+
+    sha256: str
+    uri: str
+    contract_version: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    folder_sha256: str = ""
+    format: str = FORMAT
+    format_version: str = ""
+    source: Source = Source()
+    papers: Mapping[str, Paper] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version(Entry):
     """One version of a model."""
 
     model: str
     version: str
-    sha256: str
-    uri: str
     state: State
-    contract_version: int
     created_at: str
-    facts: dict[str, Any] = field(default_factory=dict)
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A version's change of state: to which, by whom, when and why."""
+
+    version: str
+    state: State
+    by: str
+    at: str
+    why: str = ""
 
     def describe(self) -> dict[str, Any]:
         """As JSON."""
@@ -49,15 +100,23 @@ class NoSuchVersion(StepError):
 class Registry(Protocol):
     """A registry of model versions, and of all attempts. Adding the same content again changes nothing."""
 
-    def add(self, model: str, folder: Path, sha256: str, contract_version: int, facts: dict[str, Any]) -> Version:
-        """Add a model artifact by the sha256 of its graph, or return the version that has this content."""
+    def add(self, model: str, entry: Entry) -> Version:
+        """Add a version by the sha256 of its graph, or return the one that has this content, as it is."""
         ...
 
     def find(self, model: str, version: str) -> Version:
         """One version. Raises NoSuchVersion."""
         ...
 
-    def list(self, model: str) -> list[Version]:
+    def by_content(self, model: str, sha256: str) -> Version | None:
+        """The version whose graph has this sha256, or None."""
+        ...
+
+    def holders(self, sha256: str) -> Sequence[Version]:
+        """The versions of all models whose graph has this sha256."""
+        ...
+
+    def list(self, model: str) -> Sequence[Version]:
         """All versions, oldest first."""
         ...
 
@@ -65,8 +124,16 @@ class Registry(Protocol):
         """The live version, or None."""
         ...
 
-    def set_state(self, model: str, version: str, state: State, by: str) -> Version:
-        """Change a version's state, on record with who did it; a new live version retires the old one."""
+    def set_state(self, model: str, version: str, state: State, by: str, why: str = "") -> Version:
+        """Change a version's state, on record with who did it and why; a new live version retires the old one.
+
+        The state that it has already changes and records nothing. Raises NoSuchVersion, and Refused where the live
+        version would be archived.
+        """
+        ...
+
+    def changes(self, model: str) -> Sequence[Change]:
+        """All changes of state, oldest first."""
         ...
 
     def record(self, model: str, attempt: Attempt) -> None:
@@ -79,9 +146,27 @@ class Registry(Protocol):
 
 
 def open_registry(url: str) -> Registry:
-    """Open a registry by its URL: `sqlite:///path` is the embedded one. Raises UsageError."""
+    """Open a registry by its URL. Raises UsageError, ServiceUnavailable.
+
+    `sqlite:///path` is the embedded one, `https://…` a Kubeflow Model Registry.
+    """
     if url.startswith("sqlite:///"):
         from brakeline_register.sqlite import SqliteRegistry
 
         return SqliteRegistry(Path(url.removeprefix("sqlite:///")))
     raise UsageError(f"--registry: found {url!r}, allowed sqlite:///PATH", found=url)
+
+
+def is_number(version: str) -> bool:
+    """Whether a version's name is a number as we give them: 1, 2, and so on."""
+    return _NUMBER.fullmatch(version) is not None
+
+
+def refuse_to_archive_the_live(found: Version, state: State) -> None:
+    """A live version has a successor or stays. Raises Refused."""
+    if state is State.ARCHIVED and found.state is State.LIVE:
+        raise Refused(
+            f"version {found.version} of {found.model} is live: promote another version first",
+            version=found.version,
+            found=found.state,
+        )

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 
 _VERSION_1 = """
 CREATE TABLE IF NOT EXISTS versions (
@@ -23,6 +23,15 @@ CREATE TABLE IF NOT EXISTS attempts (
     model_sha256 TEXT NOT NULL, gate_version INTEGER NOT NULL, passed INTEGER NOT NULL, failed TEXT NOT NULL,
     recorded_at TEXT NOT NULL, UNIQUE (model, model_sha256, holdout_sha256, gate_version));
 """
+# What a version of an older schema does not tell is empty.
+_VERSION_3 = """
+ALTER TABLE versions ADD COLUMN folder_sha256 TEXT NOT NULL DEFAULT '';
+ALTER TABLE versions ADD COLUMN format TEXT NOT NULL DEFAULT 'onnx';
+ALTER TABLE versions ADD COLUMN format_version TEXT NOT NULL DEFAULT '';
+ALTER TABLE versions ADD COLUMN source TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE versions ADD COLUMN papers TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE changes ADD COLUMN why TEXT NOT NULL DEFAULT '';
+"""
 ADD_ATTEMPT = """
 INSERT INTO attempts
     (model, dataset_sha256, holdout_sha256, model_sha256, gate_version, passed, failed, recorded_at)
@@ -36,12 +45,14 @@ def prepare(db: sqlite3.Connection) -> int:
     One that is of no known schema is left as it is.
     """
     (found,) = db.execute("PRAGMA user_version").fetchone()
-    if found not in (0, 1):
+    if found not in (0, 1, 2):
         return int(found)
     if found == 0:
         _run(db, _VERSION_1)
-    _run(db, _VERSION_2)
-    db.executemany(ADD_ATTEMPT, list(_attempts_of_versions(db)))
+    if found < 2:
+        _run(db, _VERSION_2)
+        db.executemany(ADD_ATTEMPT, list(_attempts_of_versions(db)))
+    _run(db, _VERSION_3)
     db.execute(f"PRAGMA user_version = {VERSION}")
     return VERSION
 

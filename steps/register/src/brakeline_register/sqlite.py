@@ -1,23 +1,41 @@
-"""The embedded registry: one SQLite file, and beside it a copy of every registered model by content."""
+"""The embedded registry: one SQLite file, transactional, safe for many processes."""
 
 import json
-import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from stepkit import artifacts
 from stepkit.errors import TryAgain, UnreadableArtifact
 
 from brakeline_register import schema
 from brakeline_register.attempts import Attempt
-from brakeline_register.registry import NoSuchVersion, State, Version
+from brakeline_register.registry import (
+    Change,
+    Entry,
+    NoSuchVersion,
+    Paper,
+    Source,
+    State,
+    Version,
+    is_number,
+    refuse_to_archive_the_live,
+)
 
 _SECONDS_TO_WAIT = 30.0
-_SELECT = "SELECT model, version, sha256, uri, state, contract_version, created_at, facts FROM versions WHERE model = ?"
+_SELECT = """
+SELECT model, version, sha256, uri, state, contract_version, created_at, facts, folder_sha256, format, format_version,
+    source, papers
+FROM versions WHERE
+"""
+_INSERT = """
+INSERT INTO versions (model, version, state, created_at, sha256, uri, contract_version, facts, folder_sha256, format,
+    format_version, source, papers)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 _ATTEMPTS = """
 SELECT dataset_sha256, holdout_sha256, model_sha256, gate_version, passed, failed, recorded_at
 FROM attempts WHERE model = ? ORDER BY number
@@ -29,55 +47,67 @@ class SqliteRegistry:
 
     def __init__(self, file: Path) -> None:
         self._file = file.absolute()
-        self._models = self._file.parent / f"{self._file.stem}-models"
         self._file.parent.mkdir(parents=True, exist_ok=True)
 
-    def add(self, model: str, folder: Path, sha256: str, contract_version: int, facts: dict[str, Any]) -> Version:
-        """See `Registry.add`. The model is copied, so that its URI outlives the run that made it."""
+    def add(self, model: str, entry: Entry) -> Version:
+        """See `Registry.add`."""
         with self._transaction() as db:
-            known = db.execute(_SELECT + " AND sha256 = ?", (model, sha256))
-            if row := known.fetchone():
-                return _version(row)
-            # Within the transaction: two processes that add the same content would copy over each other.
-            kept = self._keep(folder, sha256)
+            if known := _one(db, "model = ? AND sha256 = ?", model, entry.sha256):
+                return known
             (last,) = db.execute("SELECT COALESCE(MAX(version), 0) FROM versions WHERE model = ?", (model,)).fetchone()
-            db.execute(
-                "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (model, last + 1, sha256, str(kept), State.REGISTERED, contract_version, _now(), json.dumps(facts)),
-            )
-            return self._find(db, model, str(last + 1))
+            db.execute(_INSERT, (model, last + 1, State.REGISTERED, _now(), *_row(entry)))
+            return _find(db, model, str(last + 1))
 
     def find(self, model: str, version: str) -> Version:
         """See `Registry.find`."""
         with self._transaction() as db:
-            return self._find(db, model, version)
+            return _find(db, model, version)
 
-    def list(self, model: str) -> list[Version]:
+    def by_content(self, model: str, sha256: str) -> Version | None:
+        """See `Registry.by_content`."""
+        with self._transaction() as db:
+            return _one(db, "model = ? AND sha256 = ?", model, sha256)
+
+    def holders(self, sha256: str) -> Sequence[Version]:
+        """See `Registry.holders`."""
+        with self._transaction() as db:
+            return _all(db, "sha256 = ? ORDER BY model, version", sha256)
+
+    def list(self, model: str) -> Sequence[Version]:
         """See `Registry.list`."""
         with self._transaction() as db:
-            rows = db.execute(_SELECT + " ORDER BY version", (model,))
-            return [_version(row) for row in rows]
+            return _all(db, "model = ? ORDER BY version", model)
 
     def live(self, model: str) -> Version | None:
         """See `Registry.live`."""
         with self._transaction() as db:
-            found = db.execute(_SELECT + " AND state = 'live'", (model,))
-            row = found.fetchone()
-            return _version(row) if row else None
+            return _one(db, "model = ? AND state = 'live'", model)
 
-    def set_state(self, model: str, version: str, state: State, by: str) -> Version:
+    def set_state(self, model: str, version: str, state: State, by: str, why: str = "") -> Version:
         """See `Registry.set_state`."""
         with self._transaction() as db:
-            found = self._find(db, model, version)
+            found = _find(db, model, version)
             if found.state is state:
                 return found
+            refuse_to_archive_the_live(found, state)
             if state is State.LIVE:
                 db.execute(
                     "UPDATE versions SET state = ? WHERE model = ? AND state = ?", (State.REGISTERED, model, State.LIVE)
                 )
             db.execute("UPDATE versions SET state = ? WHERE model = ? AND version = ?", (state, model, int(version)))
-            db.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", (model, int(version), state, by, _now()))
-            return self._find(db, model, version)
+            db.execute(
+                "INSERT INTO changes (model, version, state, by, at, why) VALUES (?, ?, ?, ?, ?, ?)",
+                (model, int(version), state, by, _now(), why),
+            )
+            return _find(db, model, version)
+
+    def changes(self, model: str) -> Sequence[Change]:
+        """See `Registry.changes`."""
+        with self._transaction() as db:
+            rows = db.execute(
+                "SELECT version, state, by, at, why FROM changes WHERE model = ? ORDER BY rowid", (model,)
+            )
+            return [Change(str(version), State(state), *told) for version, state, *told in rows]
 
     def record(self, model: str, attempt: Attempt) -> None:
         """See `Registry.record`."""
@@ -90,27 +120,12 @@ class SqliteRegistry:
         with self._transaction() as db:
             return [_attempt(row) for row in db.execute(_ATTEMPTS, (model,))]
 
-    def _keep(self, folder: Path, sha256: str) -> Path:
-        kept = self._models / sha256
-        if not kept.is_dir():
-            staged = artifacts.staging_path(kept)
-            shutil.copytree(folder, staged)
-            artifacts.commit(staged, kept)
-        return kept
-
-    def _find(self, db: sqlite3.Connection, model: str, version: str) -> Version:
-        if not version.isdigit():
-            raise NoSuchVersion(model, version)
-        found = db.execute(_SELECT + " AND version = ?", (model, int(version))).fetchone()
-        if found is None:
-            raise NoSuchVersion(model, version)
-        return _version(found)
-
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         db = sqlite3.connect(self._file, timeout=_SECONDS_TO_WAIT, isolation_level=None)
         try:
-            db.execute("PRAGMA synchronous = FULL")
+            # EXTRA flushes the folder too: a journal that comes back after a power cut would undo what was committed.
+            db.execute("PRAGMA synchronous = EXTRA")
             db.execute("BEGIN IMMEDIATE")
             if (found := schema.prepare(db)) != schema.VERSION:
                 raise UnreadableArtifact(self._file, f"registry of schema version {schema.VERSION}", f"version {found}")
@@ -125,9 +140,53 @@ class SqliteRegistry:
             db.close()
 
 
+def _find(db: sqlite3.Connection, model: str, version: str) -> Version:
+    found = _one(db, "model = ? AND version = ?", model, int(version)) if is_number(version) else None
+    if found is None:
+        raise NoSuchVersion(model, version)
+    return found
+
+
+def _one(db: sqlite3.Connection, where: str, *values: object) -> Version | None:
+    return next(iter(_all(db, where, *values)), None)
+
+
+def _all(db: sqlite3.Connection, where: str, *values: object) -> Sequence[Version]:
+    return [_version(row) for row in db.execute(_SELECT + where, values)]
+
+
+def _row(entry: Entry) -> tuple[Any, ...]:
+    papers = {name: asdict(paper) for name, paper in entry.papers.items()}
+    return (
+        entry.sha256,
+        entry.uri,
+        entry.contract_version,
+        json.dumps(dict(entry.facts)),
+        entry.folder_sha256,
+        entry.format,
+        entry.format_version,
+        json.dumps(asdict(entry.source)),
+        json.dumps(papers),
+    )
+
+
 def _version(row: tuple[Any, ...]) -> Version:
-    model, version, sha256, uri, state, contract_version, created_at, facts = row
-    return Version(model, str(version), sha256, uri, State(state), contract_version, created_at, json.loads(facts))
+    model, version, sha256, uri, state, contract, created_at, facts, folder, form, form_version, source, papers = row
+    return Version(
+        model=model,
+        version=str(version),
+        state=State(state),
+        created_at=created_at,
+        sha256=sha256,
+        uri=uri,
+        contract_version=contract,
+        facts=json.loads(facts),
+        folder_sha256=folder,
+        format=form,
+        format_version=form_version,
+        source=Source(**json.loads(source)),
+        papers={name: Paper(**paper) for name, paper in json.loads(papers).items()},
+    )
 
 
 def _attempt(row: tuple[Any, ...]) -> Attempt:

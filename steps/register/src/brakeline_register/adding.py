@@ -1,0 +1,62 @@
+"""A passed model becomes a version: kept by content with its papers, and entered once."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from stepkit import artifacts, verdict
+
+from brakeline_register import attempts, card, keeping
+from brakeline_register.registry import Entry, Registry, Source, Version
+
+# What KServe's runtimes call the present ONNX format.
+_FORMAT_VERSION = "1"
+
+
+def add(
+    registry: Registry,
+    kept_at: str,
+    name: str,
+    model: Path,
+    passed_verdict: Path,
+    source: Source,
+    given: Mapping[str, Path | None],
+) -> Version:
+    """Register a model that passed its gates, with the papers that were given by name; refuse any other (65).
+
+    The same content again is the version that there is. Killed at any instant and called again, it ends there too.
+    """
+    judged = verdict.require_passed(passed_verdict, model)
+    attempt = attempts.of(judged, passed_verdict)
+    # Also where nobody called `record`: a version that is no attempt would make the count of its dataset too small.
+    registry.record(name, attempt)
+    if known := registry.by_content(name, attempt.model_sha256):
+        return known
+    counted = attempts.count(registry.attempts(name), attempt.dataset_sha256, attempt.model_sha256)
+    entry = Entry(
+        sha256=attempt.model_sha256,
+        uri="",
+        contract_version=judged["contract_version"],
+        facts=_facts(judged) | {"attempts": counted.describe() if counted else None},
+        folder_sha256=artifacts.sha256_of(model),
+        format_version=_FORMAT_VERSION,
+        source=source,
+    )
+    papers = {paper: file.read_bytes() for paper, file in given.items() if file is not None}
+    papers |= {keeping.VERDICT: passed_verdict.read_bytes(), keeping.CARD: card.write(name, entry, judged).encode()}
+    kept = keeping.put(kept_at, entry.sha256, model, papers)
+    return registry.add(name, replace(entry, uri=kept.uri, papers=kept.papers))
+
+
+def _facts(judged: Mapping[str, Any]) -> dict[str, Any]:
+    """A verdict in short."""
+    gates = [{key: gate.get(key) for key in ("name", "value", "limit", "unit", "passed")} for gate in judged["gates"]]
+    return {
+        "overall": judged["overall"],
+        "training": judged["training"],
+        "holdout": judged["holdout_sha256"],
+        "gate": judged["gate_version"],
+        "passed": judged["passed"],
+        "gates": gates,
+    }
