@@ -1,6 +1,5 @@
 """What the server answers, whatever the transport: health, metadata, statistics and inference on the model served."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import brakeline_serving
@@ -93,7 +92,7 @@ class DataPlane:
             "outputs": [_tensor(output) for output in model.outputs],
             "parameters": {
                 "contract": model.contract.to_object(),
-                "outputs": _described(model),
+                "outputs": model.described(),
                 "training": model.training,
                 "sha256": model.sha256,
                 "version": model.version,
@@ -160,10 +159,3 @@ def _tensor(name: str) -> dict[str, Any]:
 
 def _configured(name: str) -> dict[str, Any]:
     return {"name": name, "data_type": "TYPE_FP32", "dims": [1]}
-
-
-def _described(model: Model) -> Mapping[str, dict[str, str]]:
-    return {
-        name: {"unit": output.unit, "description": output.description, "role": output.role or name}
-        for name, output in model.outputs.items()
-    }

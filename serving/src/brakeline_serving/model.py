@@ -93,6 +93,13 @@ class Model:
         """A way to the session for one more user."""
         return Lane(self.session, self.features, tuple(self.outputs), eager=eager)
 
+    def described(self) -> Mapping[str, dict[str, str]]:
+        """What each output means: unit, description and role."""
+        return {
+            name: {"unit": output.unit, "description": output.description, "role": output.role or name}
+            for name, output in self.outputs.items()
+        }
+
     def run(self, columns: Mapping[str, Column], names: Sequence[str]) -> list[Column]:
         """Answer columns of shape (N, 1) for every feature with the named outputs, each of shape (N, 1)."""
         answers: list[Column] = self.session.run(names, columns)

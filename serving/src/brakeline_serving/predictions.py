@@ -1,8 +1,11 @@
 """The prediction log: a share of the requests with their ids and answers, as JSON lines in files that rotate.
 
 Lines are written in a thread. When it is behind, or the disk is, predictions are dropped and counted; no request waits.
+Beside them lies `model-<sha256>.json` for each model that answered: its contract and what its outputs mean, so that the
+log can be read where neither the model nor a server is.
 """
 
+import os
 import random
 import threading
 import time
@@ -43,9 +46,10 @@ class PredictionLog:
         self._queue: Queue[_Entry | None] = Queue(MOST_WAITING)
         self._thread = threading.Thread(target=self._work, name="predictions", daemon=True)
         self._chance = random.Random()  # noqa: S311  a sample, no secret
+        self._described: set[str] = set()
         try:
             keeping.folder.mkdir(parents=True, exist_ok=True)
-            self._file.open("ab").close()
+            _end_last_line(self._file)
         except OSError as error:
             raise CannotKeep(keeping.folder, str(error.strerror or error)) from error
         self._thread.start()
@@ -83,6 +87,8 @@ class PredictionLog:
                     break
                 entries.append(following)
             try:
+                for model in dict.fromkeys(each[1] for each in entries):
+                    self._describe(model)
                 self._write(b"".join([self._line(*each) for each in entries]))
             except OSError as error:
                 self._counters.add("log_dropped", len(entries))
@@ -105,6 +111,22 @@ class PredictionLog:
                 if older.exists():
                     older.replace(self._numbered(number))
 
+    def _describe(self, model: Model) -> None:
+        if model.sha256 in self._described:
+            return
+        told = {
+            "model": self._name,
+            "version": model.version,
+            "sha256": model.sha256,
+            "contract": model.contract.to_object(),
+            "outputs": model.described(),
+        }
+        target = self._file.with_name(f"model-{model.sha256}.json")
+        staged = target.with_name(f".{target.name}.{os.getpid()}")
+        staged.write_bytes(_encode(told) + b"\n")
+        staged.replace(target)
+        self._described.add(model.sha256)
+
     def _numbered(self, number: int) -> Path:
         return self._file.with_name(f"{self._file.name}.{number}") if number else self._file
 
@@ -119,7 +141,17 @@ class PredictionLog:
             "traceparent": None if trace is None else trace.decode("latin-1"),
             "model": self._name,
             "version": model.version,
+            "sha256": model.sha256,
             "inputs": {name: values.tolist() for name, values in zip(model.features, given, strict=True)},
             "outputs": {name: values.tolist() for name, values in zip(model.outputs, answers, strict=True)},
         }
         return _encode(line) + b"\n"
+
+
+def _end_last_line(file: Path) -> None:
+    """Make the file, or end a line that a killed server left unfinished, so that no other is joined to it."""
+    with file.open("a+b") as stream:
+        if stream.tell():
+            stream.seek(-1, os.SEEK_END)
+            if stream.read(1) != b"\n":
+                stream.write(b"\n")
