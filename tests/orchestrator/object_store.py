@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         at, query = self.asked()
         if "list-type" in query:
-            self.listed(at, query.get("prefix", [""])[0])
+            self.listed(at, query.get("prefix", [""])[0], query.get("delimiter", [""])[0])
             return
         content = self.store.objects.get(at)
         if content is None:
@@ -150,15 +150,21 @@ class _Handler(BaseHTTPRequestHandler):
         """Whether the request says that it is from the one who may ask."""
         return f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/" in self.headers.get("Authorization", "")
 
-    def listed(self, bucket: str, prefix: str) -> None:
-        """All keys that begin with `prefix`, in one page."""
+    def listed(self, bucket: str, prefix: str, delimiter: str) -> None:
+        """All keys that begin with `prefix`, in one page; those with a delimiter beyond it by what they share."""
         start = f"{bucket.rstrip('/')}/"
         keys = sorted(at.removeprefix(start) for at in self.store.objects if at.startswith(start + prefix))
+        shared = set[str]()
+        if delimiter:
+            rest = {key: key.removeprefix(prefix).partition(delimiter) for key in keys}
+            shared = {prefix + first + delimiter for first, found, _ in rest.values() if found}
+            keys = [key for key in keys if not rest[key][1]]
         rows = "".join(
             f"<Contents><Key>{escape(key)}</Key><Size>{len(self.store.objects[start + key])}</Size>"
             f'<ETag>"1"</ETag><LastModified>2026-11-24T00:00:00.000Z</LastModified></Contents>'
             for key in keys
         )
+        rows += "".join(f"<CommonPrefixes><Prefix>{escape(one)}</Prefix></CommonPrefixes>" for one in sorted(shared))
         told = f"<IsTruncated>false</IsTruncated><KeyCount>{len(keys)}</KeyCount>{rows}"
         self.answer(200, f"<ListBucketResult>{told}</ListBucketResult>".encode(), {})
 

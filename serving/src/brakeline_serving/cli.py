@@ -30,11 +30,13 @@ def app(arguments: Sequence[str] | None = None) -> None:
     from brakeline_serving.connections import Limits
     from brakeline_serving.settings import Keeping, Secrets, Settings
 
+    remote = chosen.model_store if _is_remote(chosen.model_store) else None
+    folder = _mirrored(remote, chosen.model_cache) if remote else chosen.model_store
     file = chosen.model / "model.onnx" if chosen.model is not None and chosen.model.is_dir() else chosen.model
     kept = chosen.prediction_log
     settings = Settings(
         name=chosen.model_name,
-        store=chosen.model_store,
+        store=Path(folder) if folder else None,
         file=file,
         host=chosen.host,
         port=chosen.port,
@@ -50,8 +52,11 @@ def app(arguments: Sequence[str] | None = None) -> None:
             chosen.body_mib * MIB, idle_s=chosen.idle_s, receive_s=chosen.receive_s, connections=chosen.connections
         ),
         spin_s=chosen.spin_us * 1e-6,
+        remote=remote,
     )
     code = server.run(settings)
+    if remote and not chosen.model_cache:
+        _forget(folder)
     sys.stdout.flush()
     # All is written. A thread may still be in onnxruntime, as a shadow's is, and would abort an interpreter that ends.
     os._exit(code)
@@ -63,8 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version, help="Print the version.")
 
     part = parser.add_argument_group("what is served: one of")
-    part.add_argument("--model-store", type=Path, metavar="DIR", help="Folder of <model>/<version>/model.onnx.")
+    stored = "Folder of <model>/<version>/model.onnx, or s3://bucket/prefix."
+    part.add_argument("--model-store", metavar="DIR", help=stored)
     part.add_argument("--model", type=Path, metavar="FILE", help="ONNX file, or folder of model.onnx.")
+    kept = "Folder that keeps what was fetched of an s3:// store, so that a start can do without it."
+    part.add_argument("--model-cache", type=Path, metavar="DIR", help=kept)
     part = parser.add_argument_group("where, and as whom")
     part.add_argument(
         "--model-name", default="stopping-distance", metavar="NAME", help="In the store and in URLs (%(default)s)."
@@ -132,7 +140,39 @@ def _complaint(chosen: Any) -> str:
         return "--tls-certificate and --tls-key need each other"
     if not (chosen.insecure or _is_loopback(chosen.host) or (chosen.tls_certificate and chosen.token_file)):
         return f"--host {chosen.host} can be reached by others: {_NEEDED}"
-    return ""
+    return _complaint_of_store(chosen)
+
+
+def _complaint_of_store(chosen: Any) -> str:
+    if not _is_remote(chosen.model_store):
+        return "--model-cache is for a --model-store in S3" if chosen.model_cache else ""
+    from brakeline_serving import remote
+
+    wrong = remote.complaint(chosen.model_store)
+    return f"--model-store: {wrong}" if wrong else ""
+
+
+def _is_remote(store: str | None) -> bool:
+    return store is not None and "://" in store
+
+
+def _mirrored(remote: str, cache: Path | None) -> Path:
+    """The folder for what is served of a store: its own in a cache that several may share, or one for this life."""
+    import hashlib
+    import tempfile
+
+    if cache:
+        folder = cache / hashlib.sha256(remote.encode()).hexdigest()[:16]
+        for state in folder.glob("*/.mirror.json"):  # of an earlier life
+            state.unlink()
+        return folder
+    return Path(tempfile.mkdtemp(prefix="brakeline-models-"))
+
+
+def _forget(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:

@@ -208,6 +208,20 @@ class ModelRefused(ServingError):
         super().__init__(f"{path}: {field}: {reason}")
 
 
+class ObjectMissing(ServingError):
+    """A store has no such object."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(f"{uri}: no such object")
+
+
+class StoreUnreachable(ServingError):
+    """A store cannot be asked at present. The message stays the same as long as the trouble does."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri}: {reason}")
+
+
 class CannotListen(ServingError):
     """The address cannot be bound."""
 

@@ -88,6 +88,9 @@ class Metrics(Collector):
         for what in served.refused:
             refused.add_metric([what], 1)
         yield refused
+        if served.is_store_reachable is not None:
+            told = "1 if the store that is followed could be asked at the last look."
+            yield GaugeMetricFamily("brakeline_model_store_reachable", told, value=served.is_store_reachable)
 
     def _of_rows(self) -> Iterator[Metric]:
         served = list(self._served().versions.values())

@@ -22,7 +22,8 @@ from brakeline_serving.errors import (
     StoreDecides,
     UnknownModel,
 )
-from brakeline_serving.store import Follower, is_version
+from brakeline_serving.pointer import is_version
+from brakeline_serving.store import Follower
 from brakeline_serving.wishes import Wish
 
 PATIENCE_S = 20.0

@@ -26,7 +26,10 @@ class Keeping:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to serve: exactly one of `store` and `file`, and port 0 for any free one."""
+    """How to serve: exactly one of `store` and `file`, and port 0 for any free one.
+
+    With `remote`, an s3:// address, `store` is the folder that mirrors what is served of it.
+    """
 
     name: str
     store: Path | None
@@ -43,3 +46,4 @@ class Settings:
     predictions: Keeping | None = None
     limits: Limits = field(default_factory=Limits)
     spin_s: float = 0.0
+    remote: str | None = None

@@ -5,7 +5,6 @@ is served. What cannot be served is refused with a reason, and what was served b
 repository for (`wishes`) is seen to in the same look.
 """
 
-import re
 import threading
 import time
 import traceback
@@ -13,28 +12,23 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from brakeline_serving import diary
 from brakeline_serving import model as models
+from brakeline_serving import pointer as pointers
 from brakeline_serving.errors import ModelRefused
 from brakeline_serving.guard import stamp_of
 from brakeline_serving.model import Model
+from brakeline_serving.pointer import MODEL_FILE, POINTER, Pointer
 from brakeline_serving.wishes import Stamp, Wish, Wishes
 
-POLL_S = 0.2
+if TYPE_CHECKING:
+    from brakeline_serving.mirror import Mirror, State
+
+POLL_S, FIRST_POLL_S = 0.2, 0.02
 LIST_S = 1.0
-POINTER = "serving.json"
-MODEL_FILE = "model.onnx"
 _ALWAYS = -1
-
-_VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")  # no path out of the model's folder
-
-
-def is_version(name: str) -> bool:
-    """Whether a name may be a version's folder."""
-    return _VERSION.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
@@ -46,6 +40,7 @@ class Served:
     refused: Mapping[str, str] = field(default_factory=dict)
     loaded: tuple[Model, ...] = ()  # by request
     met: int = 0  # the last wish that this picture is of
+    is_store_reachable: bool | None = None  # None for a folder, which is there or is empty
 
     @cached_property
     def versions(self) -> dict[str, Model]:
@@ -63,11 +58,6 @@ class Served:
                 yield "loaded", model, model if model in before.loaded else None
 
 
-class _Pointer(msgspec.Struct, frozen=True):
-    primary: str | None  # null takes the model out of service, which a missing file does not
-    shadow: str | None = None
-
-
 class Follower:
     """Watches one model's folder and calls `adopt`, in its own thread, with each new picture."""
 
@@ -77,16 +67,21 @@ class Follower:
         adopt: Callable[[Served], object],
         wishes: Wishes | None = None,
         looked: Callable[[], object] = lambda: None,
+        mirror: "Mirror | None" = None,
     ) -> None:
-        """`looked` is called, in the thread as well, when the first look is over."""
+        """`looked` is called, in the thread as well, when the first look is over.
+
+        `mirror`, where there is one, fills the folder from a store elsewhere; it is followed as far as it has come.
+        """
         self._folder = folder
         self._adopt = adopt
         self._looked = looked
+        self._mirror = mirror
         self.wishes = wishes or Wishes()
         self.there: tuple[str, ...] = ()  # versions in the store, served or not
         self._list_again_s = 0.0
         self._served = Served()
-        self._pointer: tuple[Stamp, _Pointer | None, str] = (None, None, "")
+        self._pointer: tuple[Stamp, Pointer | None, str] = (None, None, "")
         self._seen: object = None
         self._tried: dict[tuple[str, Stamp, int], Model | str] = {}
         self._stopping = False
@@ -96,6 +91,8 @@ class Follower:
 
     def start(self) -> None:
         """Begin to follow."""
+        if self._mirror:
+            self._mirror.start()
         self._thread.start()
 
     def wake(self) -> None:
@@ -106,6 +103,8 @@ class Follower:
         """Stop following and wait a little for a look that is under way."""
         self._stopping = True
         self._awake.set()
+        if self._mirror:
+            self._mirror.stop()
         self._thread.join(timeout_s)
 
     def pointer_stamp(self) -> Stamp:
@@ -115,15 +114,18 @@ class Follower:
     def look(self) -> Served | None:
         """Look once; the new picture, or None where nothing changed since the last look."""
         wish = self.wishes.read()
+        mirrored = self._mirror.state() if self._mirror else None
+        if self._mirror and (mirrored is None or mirrored.met < wish.sequence):
+            return None
         pointer, problem = self._read_pointer()
-        self._list()
+        self._list(mirrored)
         if wish.is_unloaded and wish.unloaded == self._pointer[0] and pointer is not None:
-            pointer = _Pointer(primary=None)
-        named = [version for version in (pointer.primary, pointer.shadow) if version] if pointer else []
+            pointer = Pointer(primary=None)
+        named = pointer.named if pointer else []
         stamps = {
             version: stamp_of(self._folder / version / MODEL_FILE) for version in dict.fromkeys((*named, *wish.loaded))
         }
-        sight = (pointer, problem, stamps, wish)
+        sight = (pointer, problem, stamps, wish, mirrored and (mirrored.trouble, mirrored.refused))
         if sight == self._seen:
             return None
         self._seen = sight
@@ -132,16 +134,22 @@ class Follower:
         refused = {version: result for version, result in found.items() if isinstance(result, str)}
         if problem:
             refused[POINTER] = problem
+        if self._mirror and mirrored:
+            refused = _of_store(refused, mirrored, self._folder, self._mirror.uri)
         loaded = tuple(found[version] for version in wish.loaded)
         self._served = replace(
             self._next(pointer, found, refused),
             loaded=tuple(model for model in loaded if isinstance(model, Model)),
             met=wish.sequence,
+            is_store_reachable=None if mirrored is None else not mirrored.trouble,
         )
         return self._served
 
     def _follow(self) -> None:
         self._look_and_tell()
+        while self._mirror and self._mirror.state() is None and not self._stopping:
+            self._awake.wait(FIRST_POLL_S)
+            self._look_and_tell()
         self._looked()
         while not self._stopping:
             self._awake.wait(POLL_S)
@@ -158,7 +166,10 @@ class Follower:
                 if served is not None and not self._stopping:
                     self._adopt(served)
 
-    def _list(self) -> None:
+    def _list(self, mirrored: "State | None") -> None:
+        if mirrored is not None:
+            self.there = mirrored.there
+            return
         # A version's file may come later than its folder, which the stamp of the folder above does not tell.
         if time.monotonic() < self._list_again_s:
             return
@@ -166,15 +177,14 @@ class Follower:
         folders = self._folder.iterdir() if self._folder.is_dir() else ()
         self.there = tuple(sorted(folder.name for folder in folders if (folder / MODEL_FILE).is_file()))
 
-    def _read_pointer(self) -> tuple[_Pointer | None, str]:
+    def _read_pointer(self) -> tuple[Pointer | None, str]:
         """The pointer and, if there is none that can be followed, why. Parsed only when the file changed."""
         path = self._folder / POINTER
         stamp = stamp_of(path)
         if stamp is not None and stamp == self._pointer[0]:
             return self._pointer[1:]
         try:
-            pointer = msgspec.json.decode(path.read_bytes(), type=_Pointer)
-            _check_versions(path, pointer)
+            pointer = pointers.read(path.read_bytes(), path)
         except FileNotFoundError:
             self._pointer = (None, None, f"{path}: no such file")
         except ModelRefused as error:
@@ -195,7 +205,7 @@ class Follower:
         except ModelRefused as error:
             return str(error)
 
-    def _next(self, pointer: _Pointer | None, found: Mapping[str, Model | str], refused: Mapping[str, str]) -> Served:
+    def _next(self, pointer: Pointer | None, found: Mapping[str, Model | str], refused: Mapping[str, str]) -> Served:
         if pointer is None:
             return Served(self._served.primary, self._served.shadow, refused)
         if pointer.primary is None:
@@ -209,11 +219,12 @@ class Follower:
         )
 
 
-def _check_versions(path: Path, pointer: _Pointer) -> None:
-    for role, version in (("primary", pointer.primary), ("shadow", pointer.shadow)):
-        if version is not None and not is_version(version):
-            allowed = "letters, digits, '.', '_' and '-'"
-            raise ModelRefused(path, role, f"found {version[:100]!r}, allowed {allowed}")
+def _of_store(found: Mapping[str, str], mirrored: "State", folder: Path, uri: str) -> dict[str, str]:
+    """Reasons in terms of the store that is mirrored, and what the mirror says itself."""
+    trouble = {uri: mirrored.trouble} if mirrored.trouble else {}
+    if mirrored.trouble and POINTER in found:
+        found = {what: why for what, why in found.items() if what != POINTER}
+    return {what: why.replace(str(folder), uri) for what, why in found.items()} | mirrored.refused | trouble
 
 
 def _retry(wish: Wish, result: Model | str) -> int:

@@ -8,6 +8,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import onnxruntime
@@ -142,7 +143,17 @@ class Worker:
         def looked() -> None:
             self.loop.call_soon_threadsafe(self._looked.set)
 
-        return Follower(self._settings.store / self._settings.name, adopt, wishes, looked)
+        folder = self._settings.store / self._settings.name
+        return Follower(folder, adopt, wishes, looked, self._new_mirror(folder, wishes))
+
+    def _new_mirror(self, folder: Path, wishes: Wishes) -> Any:
+        if self._settings.remote is None:
+            return None
+        # Whoever follows a folder starts without these.
+        from brakeline_serving.mirror import Mirror  # noqa: PLC0415
+        from brakeline_serving.remote import Remote  # noqa: PLC0415
+
+        return Mirror(Remote(self._settings.remote, self._settings.name), folder, wishes)
 
     def _adopt(self, served: Served) -> None:
         self._observer.settle()
