@@ -78,7 +78,7 @@ def _by_hand(at: Path) -> float:
         "synthesize floor --holdout holdout --floor floor",
         "register champion --live live --registry sqlite:///registry.sqlite",
         "validate validate --model model --holdout holdout --faulty faulty --floor floor --champion live"
-        " --verdict verdict --dossier dossier --metrics metrics --measurements measurements",
+        " --verdict verdict --dossier dossier --metrics metrics --measurements measurements --lineage lineage",
         "register record --verdict verdict --recorded recorded --registry sqlite:///registry.sqlite",
     ):
         step, *rest = line.split()

@@ -103,7 +103,7 @@ def make_chain(folder: Path, rows: int, holdout_rows: int, seed: int = 0, runs: 
         ("brakeline-validate", "validate", "--model", at.model, "--holdout", at.holdout, "--faulty", at.faulty,
          "--floor", at.floor, "--champion", at.champion,
          "--verdict", at.verdict, "--dossier", at.dossier, "--metrics", at.metrics,
-         "--measurements", at.measurements, "--passed", at.passed, "--runs", str(runs)),
+         "--measurements", at.measurements, "--lineage", at.lineage, "--passed", at.passed, "--runs", str(runs)),
     ]  # fmt: skip
     for step in steps:
         done = command(*step)

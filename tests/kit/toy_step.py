@@ -9,11 +9,23 @@ from stepkit import artifacts
 from stepkit.app import Result, StepApp
 from stepkit.errors import TryAgain, UsageError
 from stepkit.executor import ExecutorInput
-from stepkit.signature import input_artifact, input_artifacts, output_artifact, output_parameter, text, whole_number
+from stepkit.signature import (
+    input_artifact,
+    input_artifacts,
+    output_artifact,
+    output_lineage,
+    output_parameter,
+    text,
+    whole_number,
+)
 
 Output = Annotated[Path, output_artifact("File to write")]
 
 app = StepApp("toy", "1", "Count what is in files.")
+
+
+def _bytes(part: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in sorted(part.glob("*"))) if part.is_dir() else part.read_bytes()
 
 
 def count(
@@ -28,11 +40,24 @@ def count(
     """Count bytes."""
     pages.mkdir()
     for number, part in enumerate(parts):
-        (pages / f"{number}.txt").write_text(str(len(part.read_bytes())))
+        (pages / f"{number}.txt").write_text(str(len(_bytes(part))))
     if label == "fail":
         raise TryAgain("not today")
     total.write_text(f"{len(source.read_bytes())} {seed}")
     return Result({"total": {"parts": len(parts)}}, {"passed": seed == 0}, {"mean": float("nan"), "where": Path("x")})
+
+
+def tell_all(
+    source: Annotated[Path, input_artifact("File to count")],
+    parts: Annotated[list[Path], input_artifacts("More files or folders")],
+    total: Output,
+    pages: Annotated[Path, output_artifact("Folder with a file for each part")],
+    told: Annotated[Path, output_lineage("Where they come from")],
+    seed: Annotated[int, whole_number("Any number")] = 0,
+    label: Annotated[str, text("Any text; `fail` fails")] = "",
+) -> Result:
+    """Count bytes, and tell where it comes from."""
+    return count(source, parts, total, pages, seed, label)
 
 
 def look(seen: Output) -> Result:
@@ -84,6 +109,7 @@ def explain(toy: str) -> str:
 
 app.step("count")(count)
 app.step("recount")(count)
+app.step("tell-all")(tell_all)
 app.step("look", of_the_world=True)(look)
 app.step("tell")(tell)
 app.step("hand")(hand)

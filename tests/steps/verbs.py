@@ -53,7 +53,7 @@ VERBS = (
         "validate",
         "validate",
         {"model": "model", "holdout": "holdout", "faulty": "faulty", "floor": "floor", "champion": "champion"},
-        ("verdict", "dossier", "metrics", "measurements"),
+        ("verdict", "dossier", "metrics", "measurements", "lineage"),
         ("--passed", "{out}/passed", "--runs", "4"),
         "holdout",
     ),
@@ -71,7 +71,7 @@ GUARDED = (
     Verb(
         "register",
         "add",
-        {"model": "model", "passed_verdict": "verdict"},
+        {"model": "model", "passed_verdict": "verdict", "lineage": "lineage"},
         ("registered",),
         ("--registry", "sqlite:///{out}/registry.sqlite"),
     ),

@@ -164,7 +164,7 @@ def test_shards_that_do_not_fit_together_are_refused(parts: list[Table], told: s
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"rung": 3}', "scores"])
 def test_what_is_no_record_of_trials_is_refused(text: str, tmp_path: Path) -> None:
     """Any other file is bad data, never a bug."""
-    (tmp_path / "results").write_text(text)
+    artifacts.write_text(tmp_path / "results" / trials.TRIALS_FILE, text)
     with pytest.raises(StepError) as refused:
         trials.gather([tmp_path / "results"])
     assert refused.value.exit_code == 65
@@ -177,9 +177,9 @@ def test_a_trial_that_is_none_is_refused(field: str, value: object, tmp_path: Pa
     if field == "parameters" and value == {}:
         return
     trials.write(tmp_path / "results", WHOLE)
-    content = json.loads((tmp_path / "results").read_text())
+    content = json.loads((file := tmp_path / "results" / trials.TRIALS_FILE).read_text())
     content["scored"][1][field] = value
-    (tmp_path / "results").write_text(json.dumps(content))
+    file.write_text(json.dumps(content))
     with pytest.raises(StepError) as refused:
         trials.gather([tmp_path / "results"])
     assert refused.value.exit_code == 65
@@ -258,7 +258,7 @@ def test_a_killed_call_goes_on_where_it_was(verb: str, dataset: Path, whole: Pat
     assert done.code == 0, done.stderr
     (resumed,) = [said for said in diary(done) if said["event"] == "resumed"]
     assert resumed["trials"] >= 1
-    assert (tmp_path / made).read_bytes() == (whole / made).read_bytes()
+    assert artifacts.sha256_of(tmp_path / made) == artifacts.sha256_of(whole / made)
     assert list(tmp_path.iterdir()) == [tmp_path / made]
 
 

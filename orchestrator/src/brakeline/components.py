@@ -91,13 +91,15 @@ def validate(
     dossier: Output[HTML],
     metrics: Output[Metrics],
     measurements: Output[Artifact],
+    lineage: Output[Artifact],
     passed: OutputPath(bool),  # type: ignore[valid-type]
 ):
     """The gates: a verdict, its evidence, and whether all passed."""
     return container(
         "validate", "validate", "--model", model.path, "--holdout", holdout.path, "--faulty", faulty.path,
         "--floor", floor.path, "--champion", champion.path, "--verdict", verdict.path, "--dossier", dossier.path,
-        "--metrics", metrics.path, "--measurements", measurements.path, "--passed", passed,
+        "--metrics", metrics.path, "--measurements", measurements.path, "--lineage", lineage.path,
+        "--passed", passed,
     )  # fmt: skip
 
 
@@ -115,6 +117,7 @@ def register(
     model: Input[Model],
     passed_verdict: Input[Artifact],
     dossier: Input[HTML],
+    lineage: Input[Artifact],
     registered: Output[Artifact],
     registry: str,
     name: str,
@@ -124,8 +127,8 @@ def register(
     """A version in the registry. Refuses without a passed verdict for this very model."""
     return container(
         "register", "add", "--model", model.path, "--passed-verdict", passed_verdict.path, "--dossier", dossier.path,
-        "--registered", registered.path, "--registry", registry, "--name", name, "--keep", keep,
-        "--run", dsl.PIPELINE_JOB_ID_PLACEHOLDER, "--pipeline", pipeline,
+        "--lineage", lineage.path, "--registered", registered.path, "--registry", registry, "--name", name,
+        "--keep", keep, "--run", dsl.PIPELINE_JOB_ID_PLACEHOLDER, "--pipeline", pipeline,
     )  # fmt: skip
 
 

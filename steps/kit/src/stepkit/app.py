@@ -54,7 +54,7 @@ class StepApp(typer.Typer):
         def register(function: Callable[..., Result]) -> Callable[..., None]:
             described = signature.read_signature(function, verb)
             self.signatures.append(described)
-            run = _under_contract(self.step_name, function, described, of_the_world)
+            run = _under_contract(self, function, described, of_the_world)
             self.command(verb, help=described.description)(run)
             return run
 
@@ -130,14 +130,14 @@ def _identifier(option: str) -> str:
 
 
 def _under_contract(
-    step: str, function: Callable[..., Result], described: Signature, of_the_world: bool
+    app: StepApp, function: Callable[..., Result], described: Signature, of_the_world: bool
 ) -> Callable[..., None]:
     hints = inspect.get_annotations(function, eval_str=True)
     wants_record = [name for name, hint in hints.items() if hint is executor.ExecutorInput]
 
     @functools.wraps(function)
     def run(executor_input: str = "", reuse: bool = False, describe: bool = False, **arguments: Any) -> None:
-        work = Work(step, described, of_the_world)
+        work = Work(app.step_name, app.step_version, described, of_the_world)
         _end_on_sigterm(work.discard_staged)
         started = time.monotonic()
         try:
@@ -157,14 +157,14 @@ def _under_contract(
             raise typer.Exit(failure.exit_code) from error
         except Exception as error:
             _abandon(work)
-            message = f"a bug in {step} {described.verb}: {type(error).__name__}: {error}"
+            message = f"a bug in {app.step_name} {described.verb}: {type(error).__name__}: {error}"
             diary.error("Bug", message=message, exit_code=SOFTWARE, traceback=traceback.format_exc())
             raise typer.Exit(SOFTWARE) from error
         except BaseException:
             _abandon(work)
             raise
         facts = {"seconds": round(time.monotonic() - started, 3), **told.facts}
-        done = {"step": step, "verb": described.verb, "status": "unchanged" if standing else "done", **facts}
+        done = {"step": app.step_name, "verb": described.verb, "status": "unchanged" if standing else "done", **facts}
         print(json.dumps({**done, "artifacts": made, "parameters": told.parameters}, default=str))
 
     run.__signature__ = _command_line(function, described)  # type: ignore[attr-defined]

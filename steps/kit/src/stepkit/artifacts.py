@@ -30,10 +30,10 @@ def sha256_of(path: Path) -> str:
 
 
 def size_of(path: Path) -> int:
-    """Size of a file, or of all files of a folder [byte]."""
-    return (
-        sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size
-    )
+    """Size of a file, or of all files of a folder that its hash covers [byte]."""
+    if not path.is_dir():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
 
 
 def staging_path(target: Path, shared: bool = False) -> Path:
@@ -111,7 +111,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON artifact. Raises UnreadableArtifact."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UnreadableArtifact(path, "JSON file", str(error)) from error
 
 

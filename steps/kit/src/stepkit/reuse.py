@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stepkit import artifacts, diary
+from stepkit import artifacts, diary, lineage
 from stepkit.signature import Signature
 
-CODE = "BRAKELINE_IMAGE"
+CODE = lineage.IMAGE
 SCHEMA_VERSION = 1
 
 # A floating tag says nothing of the code behind it.
@@ -121,6 +121,8 @@ def _difference(call: Call, recorded: Call, told: Told, asked: Collection[str]) 
     for name, path in call.outputs.items():
         if _sha256_or_none(Path(path)) != told.metadata[name]["sha256"]:
             return f"output {name}"
+        if Path(path).is_dir() and not lineage.stands(Path(path), told.metadata[name]["sha256"]):
+            return f"lineage of output {name}"
     return ""
 
 

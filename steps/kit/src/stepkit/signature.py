@@ -24,9 +24,10 @@ class InputArtifact(OptionInfo):
 
 
 class OutputArtifact(OptionInfo):
-    """An option that names an artifact to write."""
+    """An option that names an artifact to write; one `of_lineage` is written by the kit."""
 
     kind = "Artifact"
+    of_lineage = False
 
 
 class OutputParameter(OptionInfo):
@@ -56,6 +57,16 @@ def output_artifact(description: str, kind: str = "Artifact") -> OutputArtifact:
     """Mark a `Path` parameter as an artifact to write. The step gets a path that is moved when all is done."""
     option = OutputArtifact(**_path_option(description))
     option.kind = kind
+    return option
+
+
+def output_lineage(description: str) -> OutputArtifact:
+    """Mark a `Path` parameter as the file that tells where this call's other outputs come from.
+
+    For a verb whose outputs are files, which have no room for that. The kit writes it when the verb is done.
+    """
+    option = output_artifact(description)
+    option.of_lineage = True
     return option
 
 

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stepkit import artifacts, diary, executor, reuse
+from stepkit import artifacts, diary, executor, lineage, reuse
 from stepkit.errors import ArtifactAltered, InputMissing, UnreadableArtifact, UsageError
 from stepkit.signature import InputArtifact, Signature
 
@@ -23,10 +23,12 @@ class Result:
 class Work:
     """One call of a verb: its inputs checked, its outputs staged and, when all is well, put in place."""
 
-    def __init__(self, step: str, described: Signature, of_the_world: bool) -> None:
-        self._step, self._described = step, described
+    def __init__(self, step: str, version: str, described: Signature, of_the_world: bool) -> None:
+        self._step, self._version, self._described = step, version, described
         self._why_never = reuse.why_never(described, of_the_world)
         self._call: reuse.Call | None = None
+        self._made: lineage.Made | None = None
+        self._before: list[lineage.Made] = []
         self._staged: dict[str, tuple[Path, Path]] = {}
         self._parameter_files: dict[str, Path] = {}
 
@@ -47,21 +49,28 @@ class Work:
         for name in self._described.output_parameters:
             if file := ready.pop(name):
                 self._parameter_files[name] = file
-        if not self._why_never:
-            self._call = self._identify(ready, hashes)
+        if self._staged:
+            self._identify(ready, hashes)
         return ready
 
-    def _identify(self, ready: dict[str, Any], hashes: dict[Path, str]) -> reuse.Call:
+    def _identify(self, ready: dict[str, Any], hashes: dict[Path, str]) -> None:
         """Name what the outputs will follow from. The inputs are hashed before the work, as it will find them."""
-        inputs, parameters = dict[str, list[str]](), dict[str, Any]()
+        inputs, parameters, handed = dict[str, list[str]](), dict[str, Any](), dict[str, Any]()
         for name, value in ready.items():
             if name in self._described.inputs:
                 paths = value if isinstance(value, list) else [value] if value else []
-                inputs[name] = [hashes.get(path) or _sha256_of_input(path) for path in paths]
+                hashes |= {path: _sha256_of_input(path) for path in paths if path not in hashes}
+                inputs[name] = [hashes[path] for path in paths]
+            elif isinstance(value, executor.ExecutorInput):
+                handed[name] = value.message
             elif name not in self._staged:
-                parameters[name] = value.message if isinstance(value, executor.ExecutorInput) else value
-        outputs = {name: str(target.absolute()) for name, (_, target) in self._staged.items()}
-        return reuse.Call(self._step, self._described.verb, reuse.code_identity(), inputs, parameters, outputs)
+                parameters[name] = value
+        step, verb = self._step, self._described.verb
+        self._made = lineage.of_call(step, verb, self._version, parameters, inputs)
+        self._before = lineage.before(hashes)
+        if not self._why_never:
+            outputs = {name: str(target.absolute()) for name, (_, target) in self._staged.items()}
+            self._call = reuse.Call(step, verb, reuse.code_identity(), inputs, parameters | handed, outputs)
 
     def standing(self) -> reuse.Told | None:
         """What an earlier run told, if its outputs stand for this call."""
@@ -72,16 +81,32 @@ class Work:
 
     def finish(self, result: Result) -> reuse.Told:
         """Put every output in its place and, once they stand, the record of what they follow from."""
+        hashed = self._tell_lineage()
         metadata: dict[str, dict[str, Any]] = {}
         for name, (staged, target) in self._staged.items():
             artifacts.commit(staged, target)
             artifacts.discard(artifacts.resume_path(staged))
-            hashed = {"sha256": artifacts.sha256_of(target), "bytes": artifacts.size_of(target)}
-            metadata[name] = {**result.metadata.get(name, {}), **hashed}
+            known = {"sha256": hashed[name], "bytes": artifacts.size_of(target)}
+            metadata[name] = {**result.metadata.get(name, {}), **known}
         told = reuse.Told(metadata, dict(result.parameters), dict(result.facts))
         if self._call:
             reuse.write(self._call, told)
         return told
+
+    def _tell_lineage(self) -> dict[str, str]:
+        """Write where the outputs come from, into each folder and as the output that is for it; hashes of all."""
+        telling = [name for name, option in self._described.outputs.items() if option.of_lineage]
+        hashed = {name: artifacts.sha256_of(at) for name, (at, _) in self._staged.items() if name not in telling}
+        if self._made:
+            calls = [*self._before, replace(self._made, outputs=hashed)]
+            for name, (staged, _) in self._staged.items():
+                if name in telling:
+                    lineage.write(staged, calls)
+                    hashed = {**hashed, name: artifacts.sha256_of(staged)}
+                elif staged.is_dir():
+                    # An artifact that was brought as it is tells of its own past already.
+                    lineage.write(staged / lineage.FILE, [*lineage.before({staged: hashed[name]}), *calls])
+        return hashed
 
     def report(self, told: reuse.Told, given: executor.ExecutorInput) -> dict[str, dict[str, Any]]:
         """Write the output parameters and, last, the executor output; returns the artifacts as reported."""

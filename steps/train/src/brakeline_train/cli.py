@@ -14,7 +14,7 @@ app = StepApp("brakeline-train", __version__, "Learn the stopping distance and e
 @app.step("search")
 def search_shard(
     dataset: Annotated[Path, input_artifact("Dataset of synthesize", kind="Dataset")],
-    results: Annotated[Path, output_artifact("Scores of this shard's trials, JSON")],
+    results: Annotated[Path, output_artifact("Folder with the scores of this shard's trials")],
     trials: Annotated[int, whole_number("Trials of the whole search", low=1, high=100_000)] = 8,
     seed: Annotated[int, whole_number("Seed of everything random", high=2**32 - 1)] = 0,
     shard: Annotated[str, text("Which part of the trials, as i/n")] = "0/1",
@@ -34,9 +34,9 @@ def search_shard(
 @app.step("rank")
 def rank_trials(
     scored: Annotated[list[Path], input_artifacts("Scores of every shard of search")],
-    ranking: Annotated[Path, output_artifact("Scores of all shards in one file, JSON")],
+    ranking: Annotated[Path, output_artifact("Folder with the scores of all shards")],
 ) -> Result:
-    """Join the shards of a search, where only one file can be handed on: what refine takes instead of their list."""
+    """Join the shards of a search, where only one can be handed on: what refine takes instead of their list."""
     from brakeline_train.trials import gather, write
 
     write(ranking, joined := gather(scored))
@@ -48,7 +48,7 @@ def rank_trials(
 def refine_shard(
     dataset: Annotated[Path, input_artifact("Dataset of synthesize", kind="Dataset")],
     scored: Annotated[list[Path], input_artifacts("Scores of every shard of search, or of rank")],
-    results: Annotated[Path, output_artifact("Scores of this shard's finalists and all of search's, JSON")],
+    results: Annotated[Path, output_artifact("Folder with the scores of this shard's finalists and all of search's")],
     finalists: Annotated[int, whole_number("Best trials to look at closely", low=1, high=1000)] = 3,
     seed: Annotated[int, whole_number("Seed of everything random", high=2**32 - 1)] = 0,
     shard: Annotated[str, text("Which part of the finalists, as i/n")] = "0/1",

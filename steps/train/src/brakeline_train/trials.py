@@ -98,8 +98,9 @@ class Table:
 
 
 def write(results: Path, part: Table) -> None:
-    """Write what one shard scored."""
-    artifacts.write_json(results, asdict(part))
+    """Write what one shard scored, as a folder: where it comes from is told beside it."""
+    results.mkdir(parents=True, exist_ok=True)
+    artifacts.write_json(results / TRIALS_FILE, asdict(part))
 
 
 def gather(shards: Sequence[Path]) -> Table:
@@ -137,7 +138,7 @@ def report(table: Table) -> dict[str, Any]:
 
 
 def _read(shard: Path) -> Table:
-    content = artifacts.read_json(shard)
+    content = artifacts.read_json(shard / TRIALS_FILE)
     try:
         table = _parse(content)
     except (KeyError, TypeError, ValueError) as error:

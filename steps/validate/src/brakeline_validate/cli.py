@@ -4,7 +4,14 @@ from pathlib import Path
 from typing import Annotated
 
 from stepkit.app import Result, StepApp
-from stepkit.signature import input_artifact, output_artifact, output_parameter, text, whole_number
+from stepkit.signature import (
+    input_artifact,
+    output_artifact,
+    output_lineage,
+    output_parameter,
+    text,
+    whole_number,
+)
 
 from brakeline_validate import __version__
 
@@ -45,6 +52,7 @@ def validate(
     dossier: Annotated[Path, output_artifact("The evidence as one page for people", kind="HTML")],
     metrics: Annotated[Path, output_artifact("Figures for the pipeline's dashboard", kind="Metrics")],
     measurements: Annotated[Path, output_artifact("What a clock measured; no part of any verdict")],
+    lineage: Annotated[Path, output_lineage("All that the verdict rests on: every call with its inputs, JSON")],
     passed: Annotated[Path | None, output_parameter("Whether every gate passed", bool)] = None,
     runs: Runs = 240,
 ) -> Result:
