@@ -82,11 +82,32 @@ def bring_in(recorded: str | None, inputs: Path) -> Path:
     return target
 
 
+def send(recorded: str | None, prefix: str) -> str:
+    """Recorded stops as an object that a cluster can read, `s3://bucket/key`; None gives an empty one.
+
+    A file is put below the prefix under its content's sha256, once. Raises RecordingError.
+    """
+    if recorded is not None and check(recorded).startswith(SCHEME):
+        return recorded
+    import obstore  # noqa: PLC0415  native code that only this needs
+
+    content = Path(recorded).read_bytes() if recorded else b""
+    name = PurePosixPath(recorded).name if recorded else NO_RECORDING
+    uri = f"{prefix.rstrip('/')}/{hashlib.sha256(content).hexdigest()}/{name}"
+    bucket, _, key = uri.removeprefix(SCHEME).partition("/")
+    with told(uri):
+        try:
+            obstore.head(store(bucket), key)
+        except FileNotFoundError:
+            obstore.put(store(bucket), key, content)
+    return uri
+
+
 def _content(recorded: str | None) -> Iterator[bytes]:
     if recorded is None:
         return
     if check(recorded).startswith(SCHEME):
-        with _told(recorded):
+        with told(recorded):
             yield from _objects_content(recorded)
         return
     with Path(recorded).open("rb") as stream:
@@ -98,11 +119,12 @@ def _objects_content(uri: str) -> Iterable[bytes]:
     import obstore  # noqa: PLC0415  native code that only this needs
 
     bucket, _, key = uri.removeprefix(SCHEME).partition("/")
-    for chunk in obstore.get(_store(bucket), key).stream(min_chunk_size=_CHUNK_BYTES):
+    for chunk in obstore.get(store(bucket), key).stream(min_chunk_size=_CHUNK_BYTES):
         yield bytes(chunk)
 
 
-def _store(bucket: str) -> "S3Store":
+def store(bucket: str) -> "S3Store":
+    """A bucket of the S3 store that the environment tells of. Raises UnusableAddress."""
     from obstore.store import S3Store  # noqa: PLC0415
 
     endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
@@ -132,7 +154,7 @@ def _ca_bundle(named: str) -> bytes:
 
 
 @contextmanager
-def _told(uri: str) -> Iterator[None]:
+def told(uri: str) -> Iterator[None]:
     """The client's errors as ours, which say what to mend."""
     from obstore.exceptions import (  # noqa: PLC0415
         BaseError,
