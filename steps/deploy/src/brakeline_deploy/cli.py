@@ -1,65 +1,119 @@
-"""`brakeline-deploy`: plan, apply and roll back the version that a server serves."""
+"""`brakeline-deploy`: plan, apply and roll back the version that a server or a cluster serves."""
 
 from pathlib import Path
 from typing import Annotated
 
 from stepkit import artifacts
 from stepkit.app import Result, StepApp
-from stepkit.signature import input_artifact, output_artifact, text, whole_number
+from stepkit.executor import ExecutorInput
+from stepkit.signature import input_artifact, number, output_artifact, share, text, whole_number
 
 from brakeline_deploy import __version__
 
-DEFAULT_NAME, DEFAULT_STORE, DEFAULT_SERVER = "stopping-distance", ".brakeline/models", "http://127.0.0.1:8080"
+DEFAULT_NAME, DEFAULT_STORE = "stopping-distance", ".brakeline/models"
+_STORE = "Folder of the model store that the server follows, or kserve://NAMESPACE/SERVICE?runtime=NAME"
 
-Model = Annotated[Path, input_artifact("Model of train", kind="Model")]
+Model = Annotated[
+    Path | None, input_artifact("Model of train; else the registered URI is read", "Model", optional=True)
+]
 Verdict = Annotated[Path, input_artifact("Verdict of validate about this very model")]
 Registered = Annotated[Path, input_artifact("Version to serve, of register add")]
-Store = Annotated[str, text("Folder of the model store that the server follows")]
+Store = Annotated[str, text(_STORE)]
+Name = Annotated[str, text("Registered model's name")]
+Server = Annotated[str, text("URL of the server; if empty, this machine's port 8080, or where the service says")]
+StorageUri = Annotated[str, text("Where a cluster reads the model; if empty, the registered or the pipeline's URI")]
+TokenFile = Annotated[str, text("File of the token that the server wants, shown over TLS alone")]
+CaBundle = Annotated[str, text("File of certificates to trust beside the usual ones")]
+TakeOver = Annotated[bool, text("Change fields of the InferenceService that others manage")]
+Patience = Annotated[int, whole_number("Patience with the server [s]", low=1, high=3600)]
 
 app = StepApp("brakeline-deploy", __version__, "Serve a registered model, prove it, or go back.")
 
 
 @app.step("apply", of_the_world=True)
 def apply(
-    model: Model,
+    given: ExecutorInput,
     passed_verdict: Verdict,
     registered: Registered,
     endpoint: Annotated[Path, output_artifact("Where the model answers, JSON")],
+    model: Model = None,
     model_store: Store = DEFAULT_STORE,
-    server: Annotated[str, text("URL of the server")] = DEFAULT_SERVER,
-    timeout_seconds: Annotated[int, whole_number("Patience with the server", low=1, high=3600)] = 60,
+    server: Server = "",
+    timeout_seconds: Patience = 60,
+    storage_uri: StorageUri = "",
+    token_file: TokenFile = "",
+    ca_bundle: CaBundle = "",
+    take_over: TakeOver = False,
+    shadow: Annotated[bool, text("Give the version a copy of the traffic; local store alone")] = False,
+    after_requests: Annotated[int, whole_number("Requests to compare before a shadow takes over; 0: never")] = 0,
+    within_m: Annotated[float, number("How far a shadow's median may be from the primary's [m]", low=0.0)] = 0.5,
+    within_share: Annotated[float, share("Share of the rows that must be within it")] = 1.0,
+    shadow_seconds: Annotated[int, whole_number("Patience with the traffic [s]", low=1, high=604_800)] = 3600,
+    canary_percent: Annotated[int, whole_number("Share of the requests for a canary [%]; cluster alone", high=99)] = 0,
 ) -> Result:
     """Serve a registered version and prove it by its golden request; refuse (65) without a passed verdict."""
-    from brakeline_deploy import rollout
-    from brakeline_deploy.endpoint import Endpoint
-    from brakeline_deploy.store import ModelStore
+    from brakeline_deploy import places, rollout
+    from brakeline_deploy.target import Trial
 
-    known = rollout.read_registered(registered, passed_verdict, model)
-    store = ModelStore(Path(model_store), known["name"])
-    done = rollout.apply(store, Endpoint(server, known["name"]), known, model, timeout_seconds)
+    uri = storage_uri or places.recorded_uri(given)
+    with rollout.admitted(registered, passed_verdict, model, uri) as release:
+        asked = places.Asked(model_store, release.name, server, token_file, ca_bundle, timeout_seconds, take_over)
+        with places.opened(asked, at_work=True) as target:
+            if shadow:
+                trial = Trial(after_requests, within_m, within_share) if after_requests else None
+                done = rollout.apply_after_trial(target, release, trial, shadow_seconds)
+            elif canary_percent:
+                done = rollout.apply_canary(target, release, canary_percent)
+            else:
+                done = rollout.apply(target, release)
     artifacts.write_json(endpoint, done)
     return Result(metadata={"endpoint": {"url": done["url"], "version": done["version"]}}, facts=done)
 
 
 @app.step("plan", of_the_world=True)
-def plan(model: Model, passed_verdict: Verdict, registered: Registered, model_store: Store = DEFAULT_STORE) -> Result:
-    """Say what `apply` would change, and change nothing."""
-    from brakeline_deploy import rollout
-    from brakeline_deploy.store import ModelStore
+def plan(
+    given: ExecutorInput,
+    passed_verdict: Verdict,
+    registered: Registered,
+    model: Model = None,
+    model_store: Store = DEFAULT_STORE,
+    storage_uri: StorageUri = "",
+    take_over: TakeOver = False,
+) -> Result:
+    """Say what `apply` would change, as a diff, and change nothing."""
+    from brakeline_deploy import places, rollout
 
-    known = rollout.read_registered(registered, passed_verdict, model)
-    now = ModelStore(Path(model_store), known["name"]).primary()
-    return Result(
-        facts={"name": known["name"], "now": now, "then": known["version"], "changes": now != known["version"]}
-    )
+    uri = storage_uri or places.recorded_uri(given)
+    with (
+        rollout.admitted(registered, passed_verdict, model, uri) as release,
+        places.opened(places.Asked(model_store, release.name, take_over=take_over)) as target,
+    ):
+        told = rollout.tell(target, release)
+    return Result(facts={"name": release.name, **told.describe()})
 
 
 @app.step("rollback", of_the_world=True)
 def rollback(
-    model_store: Store = DEFAULT_STORE, name: Annotated[str, text("Registered model's name")] = DEFAULT_NAME
+    model_store: Store = DEFAULT_STORE,
+    name: Name = DEFAULT_NAME,
+    server: Server = "",
+    timeout_seconds: Patience = 60,
+    token_file: TokenFile = "",
+    ca_bundle: CaBundle = "",
+    why: Annotated[str, text("Why, for the record")] = "",
 ) -> Result:
-    """Serve the version that was in service before the present one."""
-    from brakeline_deploy import rollout
-    from brakeline_deploy.store import ModelStore
+    """Serve the version that was proven before the present one; a server that is named must say that it does."""
+    from brakeline_deploy import places
 
-    return Result(facts=rollout.roll_back(ModelStore(Path(model_store), name)))
+    asked = places.Asked(model_store, name, server, token_file, ca_bundle, timeout_seconds)
+    with places.opened(asked, at_work=True, proves=False) as target:
+        return Result(facts=target.roll_back(why))
+
+
+@app.step("status", of_the_world=True)
+def status(model_store: Store = DEFAULT_STORE, name: Name = DEFAULT_NAME) -> Result:
+    """Tell which version serves, which was proven last, which is before it, and what happened last."""
+    from brakeline_deploy import places
+
+    with places.opened(places.Asked(model_store, name)) as target:
+        return Result(facts={"name": name, **target.standing().describe()})

@@ -1,57 +1,118 @@
-"""A rollout: install, switch, prove; whatever goes wrong, the version before serves again."""
+"""A rollout: admit, put, prove; whatever goes wrong, the version before serves again."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stepkit import artifacts, diary, verdict
-from stepkit.errors import Refused, StepError, UnreadableArtifact, UsageError
+from stepkit import artifacts, diary, objects, verdict
+from stepkit.errors import ArtifactAltered, InputMissing, Refused, StepError, UnreadableArtifact
 
-from brakeline_deploy.endpoint import Endpoint
-from brakeline_deploy.store import ModelStore
-
-GOLDEN_FILE = "golden.json"
+from brakeline_deploy.target import Before, Overtaken, Plan, Release, Target, Trial
 
 
-def read_registered(file: Path, passed_verdict: Path, model: Path) -> dict[str, Any]:
-    """The registered version, if verdict, registration and model are about one and the same graph.
+@contextmanager
+def admitted(file: Path, passed_verdict: Path, model: Path | None, storage_uri: str = "") -> Iterator[Release]:
+    """A release, if verdict, registration and model are about one and the same graph; nothing is served without.
 
-    Raises Refused, UnreadableArtifact.
+    Without a model it is read from where its registration says, into a folder that ends with the block.
+
+    Raises Refused, UnreadableArtifact, ArtifactAltered, InputMissing, ServiceUnavailable.
     """
-    judged = verdict.require_passed(passed_verdict, model)
+    known = _read_registered(file)
+    with tempfile.TemporaryDirectory(prefix="brakeline-deploy-") as scratch:
+        folder = model or _fetched(file, known, Path(scratch) / "model")
+        judged = verdict.require_passed(passed_verdict, folder)
+        if known["sha256"] != judged["model_sha256"]:
+            raise Refused(
+                f"{file}: registered is {known['sha256']}, the verdict is about {judged['model_sha256']}",
+                found=known["sha256"],
+                allowed=judged["model_sha256"],
+            )
+        yield Release(known["name"], known["version"], known["sha256"], folder, known, storage_uri)
+
+
+def apply(target: Target, release: Release) -> dict[str, Any]:
+    """Serve a release and prove it. Raises what made it fail, after the version before is back."""
+    release.golden()  # a model that cannot be proven changes nothing
+    target.reach()
+    before = target.hold()
+    tell(target, release)
+    target.put(release)
+    try:
+        proof = target.prove(release)
+    except Overtaken:
+        raise
+    except StepError as error:
+        _restore(target, release, before, error)
+        raise
+    target.remember(release)
+    return {"url": proof.url, **release.about, "before": before.version, "values_proven": proof.values}
+
+
+def apply_after_trial(target: Target, release: Release, trial: Trial | None, patience_s: float) -> dict[str, Any]:
+    """Make a release the shadow; with a trial it takes over once it held. Raises what made it fail, then it is none."""
+    release.golden()
+    target.reach()
+    tried = target.try_shadow(release, trial, patience_s)
+    if trial is None:
+        return tried
+    diary.note("shadow_held", version=release.version, **tried["compared"])
+    return {**apply(target, release), "compared": tried["compared"]}
+
+
+def apply_canary(target: Target, release: Release, percent: int) -> dict[str, Any]:
+    """Give a release a share of the requests [%]. Raises what made it fail, then it gets none."""
+    release.golden()
+    return target.try_canary(release, percent)
+
+
+def tell(target: Target, release: Release) -> Plan:
+    """Say what is about to change."""
+    plan = target.plan(release)
+    diary.note("plan", message=plan.diff or "nothing changes", now=plan.now, then=plan.then)
+    return plan
+
+
+def _restore(target: Target, release: Release, before: Before, error: StepError) -> None:
+    try:
+        target.restore(before)
+    except StepError as failure:
+        diary.error(
+            "not_rolled_back",
+            message=f"version {release.version} failed ({error}), and {before.version} could not be restored: "
+            f"{failure}",
+            version=release.version,
+        )
+        return
+    told = f"version {release.version} failed, so {before.version or 'nothing'} serves again: {error}"
+    diary.warn("rolled_back", message=told, version=release.version, serving=before.version)
+
+
+def _read_registered(file: Path) -> dict[str, Any]:
     known = artifacts.read_json(file)
     if not isinstance(known, dict) or not {"name", "version", "sha256"} <= known.keys():
         raise UnreadableArtifact(file, "registration", "no name, version and sha256 in it")
-    if known["sha256"] != judged["model_sha256"]:
-        raise Refused(
-            f"{file}: registered is {known['sha256']}, the verdict is about {judged['model_sha256']}",
-            found=known["sha256"],
-            allowed=judged["model_sha256"],
-        )
+    for key in ("name", "version", "sha256"):
+        if not isinstance(known[key], str) or not known[key] or "/" in known[key]:
+            raise UnreadableArtifact(file, "registration", f"{key}: found {known[key]!r}, allowed text without a /")
     return known
 
 
-def apply(store: ModelStore, endpoint: Endpoint, known: dict[str, Any], model: Path, seconds: float) -> dict[str, Any]:
-    """Serve a registered version and prove it. Raises what made it fail, after the version before is back."""
-    golden = artifacts.read_json(model / GOLDEN_FILE)
-    endpoint.wait_until_live(seconds)
-    before = store.proven()
-    store.install(model, known["version"], known["sha256"])
-    store.serve(known["version"])
-    try:
-        endpoint.wait_for(known["version"], known["sha256"], seconds)
-        agreed = endpoint.prove(known["version"], golden)
-    except StepError:
-        store.serve(before)
-        diary.warn("rolled_back", version=known["version"], serving=before)
-        raise
-    store.remember(known["version"])
-    return {"url": endpoint.url, **known, "before": before, "values_proven": agreed}
-
-
-def roll_back(store: ModelStore) -> dict[str, Any]:
-    """Serve the version that was proven before the present one. Raises UsageError where there is none."""
-    now, before = store.primary(), store.previous()
-    if before is None:
-        raise UsageError(f"no version of {store.name} was in service before {now}")
-    store.serve(before)
-    return {"version": before, "instead_of": now}
+def _fetched(file: Path, known: dict[str, Any], target: Path) -> Path:
+    """The model folder that a registration names, on this disk and of the sha256 that it names."""
+    uri = str(known.get("uri") or "")
+    if not uri:
+        raise UnreadableArtifact(file, "registration", "no --model was given, and it names no uri")
+    if not objects.is_remote(uri):
+        folder = Path(uri)
+        if not folder.is_dir():
+            raise InputMissing("model", folder)
+    else:
+        objects.fetch(uri, target)
+        folder = target
+    found = verdict.model_sha256(folder)
+    if found != known["sha256"]:
+        raise ArtifactAltered(Path(uri) / verdict.MODEL_FILE, found, known["sha256"])
+    return folder

@@ -93,21 +93,27 @@ def whole_number(description: str, low: int = 0, high: int = 10**12) -> OptionIn
     return option
 
 
-def share(description: str) -> OptionInfo:
-    """A number option from 0 to 1, both allowed."""
+def number(description: str, low: float = 0.0, high: float = math.inf) -> OptionInfo:
+    """A number option, both ends allowed; infinity and NaN are no numbers."""
+    allowed = f"a number from {low:g} to {high:g}" if math.isfinite(high) else f"a number from {low:g}"
 
     def parse(text: str | float) -> float:
         try:
-            number = float(text)
+            found = float(text)
         except ValueError:
-            raise typer.BadParameter(f"found {text!r}, allowed a number from 0 to 1") from None
+            raise typer.BadParameter(f"found {text!r}, allowed {allowed}") from None
         # Written so that NaN is refused.
-        if not 0.0 <= number <= 1.0:
-            raise typer.BadParameter(f"found {text!r}, allowed a number from 0 to 1")
-        return number
+        if not (low <= found <= high and math.isfinite(found)):
+            raise typer.BadParameter(f"found {text!r}, allowed {allowed}")
+        return found
 
     option: OptionInfo = typer.Option(help=description, parser=parse, metavar="NUMBER")
     return option
+
+
+def share(description: str) -> OptionInfo:
+    """A number option from 0 to 1, both allowed."""
+    return number(description, 0.0, 1.0)
 
 
 def text(description: str) -> OptionInfo:

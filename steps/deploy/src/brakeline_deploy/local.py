@@ -1,0 +1,124 @@
+"""The local target: a model store on a disk, and the server that follows it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from stepkit import diary
+from stepkit.errors import Refused, StepError, TryAgain, UsageError
+from stepkit.verdict import model_sha256
+
+from brakeline_deploy import differences, shadow
+from brakeline_deploy.endpoint import Endpoint
+from brakeline_deploy.store import ModelStore
+from brakeline_deploy.target import Before, Plan, Proof, Release, Standing, Trial
+
+
+class LocalTarget:
+    """A `Target`. Without an endpoint nothing is proven: only `roll_back`, `plan` and `standing` can be asked."""
+
+    def __init__(self, store: ModelStore, endpoint: Endpoint | None, patience_s: float) -> None:
+        self._store, self._endpoint, self._patience_s = store, endpoint, patience_s
+
+    def plan(self, release: Release) -> Plan:
+        """See `Target`."""
+        now, before = self._store.primary(), self._store.pointer()
+        after = self._store.pointer_with(release.version)
+        return Plan(now, release.version, before, after, differences.of(before, after, str(self._store.serving_file)))
+
+    def reach(self) -> None:
+        """See `Target`."""
+        self._server().wait_until_live(self._patience_s)
+
+    def hold(self) -> Before:
+        """See `Target`."""
+        return Before(self._store.proven())
+
+    def put(self, release: Release) -> None:
+        """See `Target`. The graph is in the store, whole and of the right sha256, before anything points to it."""
+        self._store.install(release.model, release.version, release.sha256)
+        self._store.serve(release.version)
+
+    def prove(self, release: Release) -> Proof:
+        """See `Target`."""
+        server = self._server()
+        server.wait_for(release.version, release.sha256, self._patience_s)
+        return Proof(server.url, server.prove(release.version, release.golden()))
+
+    def restore(self, before: Before) -> None:
+        """See `Target`."""
+        self._store.serve(before.version)
+
+    def remember(self, release: Release) -> None:
+        """See `Target`."""
+        self._store.remember(release.version)
+
+    def roll_back(self, why: str) -> dict[str, Any]:
+        """See `Target`. Where there is an endpoint, it must say that it serves the version (else 69, and it stays)."""
+        now, before = self._store.primary(), self._store.previous()
+        if before is None:
+            raise UsageError(f"no version of {self._store.name} was in service before {now}")
+        # First the record: killed between the two, the next call finds a primary that is not proven and ends alike.
+        self._store.forget_after(before, now, why)
+        self._store.serve(before)
+        if self._endpoint:
+            sha256 = model_sha256(self._store.folder(before))
+            self._endpoint.wait_for(before, sha256, self._patience_s)
+        return {"version": before, "instead_of": now, "why": why, "confirmed": self._endpoint is not None}
+
+    def standing(self) -> Standing:
+        """See `Target`."""
+        store = self._store
+        return Standing(store.primary(), store.proven(), store.previous(), store.last())
+
+    def try_shadow(self, release: Release, trial: Trial | None, patience_s: float) -> dict[str, Any]:
+        """See `Target`. Raises UsageError where nothing is served, or this is; TryAgain for too little traffic."""
+        server, store = self._server(), self._store
+        if store.primary() == release.version:
+            raise UsageError(f"version {release.version} is the primary; a shadow is another version")
+        before = (store.pointer() or {}).get("shadow")
+        store.install(release.model, release.version, release.sha256)
+        store.shadow(release.version)
+        if before not in (None, release.version):
+            diary.warn("shadow_replaced", message=f"version {before} was the shadow until now", version=before)
+        try:
+            server.wait_for(release.version, release.sha256, self._patience_s, as_primary=False)
+            values = server.prove(release.version, release.golden())
+            found = shadow.try_out(server, release.version, trial, patience_s) if trial else {}
+        except StepError as error:
+            if (store.pointer() or {}).get("shadow") == release.version:
+                store.shadow(None)
+            diary.warn("shadow_removed", message=f"the shadow is removed: {error}", version=release.version)
+            raise
+        about = {"version": store.primary(), "shadow": release.version, "values_proven": values}
+        return {"url": server.url, **about, "compared": found}
+
+    def try_canary(self, release: Release, percent: int) -> dict[str, Any]:
+        """See `Target`."""
+        raise Refused(
+            f"--canary-percent: version {release.version} gets no {percent} %, since the server gives no shares of its "
+            "requests; --shadow gives it a copy of all of them"
+        )
+
+    def _server(self) -> Endpoint:
+        if self._endpoint is None:
+            raise UsageError("--server: none given, and a version is proven by its server's answers")
+        return self._endpoint
+
+
+@contextmanager
+def turn(store: ModelStore) -> Iterator[None]:
+    """One deployment at a time changes a store. Raises TryAgain while another one does."""
+    folder = store.root / store.name
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / ".deploy.lock", os.O_RDWR | os.O_CREAT, 0o664)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TryAgain(f"{folder}: another deployment is at work; try again when it has ended") from error
+        yield
+    finally:
+        os.close(descriptor)

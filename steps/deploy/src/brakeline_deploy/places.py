@@ -1,0 +1,62 @@
+"""The target that the command line asks for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stepkit.executor import ExecutorInput
+
+from brakeline_deploy.access import POD_TOKEN, Access, access
+from brakeline_deploy.target import Target, cluster_place
+
+THIS_MACHINE = "http://127.0.0.1:8080"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Where to serve a model, and how its server is asked."""
+
+    model_store: str
+    name: str
+    server: str = ""
+    token_file: str = ""
+    ca_bundle: str = ""
+    timeout_seconds: int = 60
+    take_over: bool = False
+
+
+@contextmanager
+def opened(asked: Asked, *, at_work: bool = False, proves: bool = True) -> Iterator[Target]:
+    """The target, for the time of a block; `at_work` for what changes it, `proves` where its server must be asked.
+
+    Raises UsageError, TryAgain while another deployment changes the same store.
+    """
+    place = cluster_place(asked.model_store, asked.name)
+    known = access(asked.token_file, asked.ca_bundle)
+    if place is None:
+        from brakeline_deploy.endpoint import Endpoint
+        from brakeline_deploy.local import LocalTarget, turn
+        from brakeline_deploy.store import ModelStore
+
+        store = ModelStore(Path(asked.model_store), asked.name)
+        url = asked.server or (THIS_MACHINE if proves else "")
+        server = Endpoint(url, asked.name, known) if url and at_work else None
+        with turn(store) if at_work else nullcontext():
+            yield LocalTarget(store, server, asked.timeout_seconds)
+        return
+    from brakeline_deploy.kserve import KServeTarget
+    from brakeline_deploy.kube import connect
+
+    cluster = connect(place.namespace)
+    if place.auth and known.token_file is None and POD_TOKEN.is_file():
+        # The pod's own account may get the service, which is what its guard asks for.
+        known = Access(POD_TOKEN, known.ca_bundle)
+    place = replace(place, namespace=cluster.namespace)
+    yield KServeTarget(cluster, place, known, asked.timeout_seconds, server=asked.server, take_over=asked.take_over)
+
+
+def recorded_uri(given: ExecutorInput) -> str:
+    """Where the pipeline keeps the model, if it says so and it is no path of this machine."""
+    found = [record.uri for record in given.inputs("model")]
+    return found[0] if found and "://" in found[0] and not found[0].startswith("file://") else ""

@@ -1,0 +1,99 @@
+"""A cluster for a test: the API, the controller with its pods, and a kubeconfig that leads there."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import Done, command
+from tests.deploy import kubernetes_api
+from tests.deploy.controller import Controller, at_work
+from tests.deploy.kubernetes_api import NAMESPACE, TOKEN, Api
+from tests.deploy.releases import NAME, Made, release
+from tests.deploy.schema import RELEASES, Schema
+from tests.serving.certificates import make_certificate
+
+POD_TOKEN = "a-token-of-the-endpoint"
+
+
+@dataclass
+class Place:
+    """A cluster as the deploy step meets it."""
+
+    api: Api
+    controller: Controller
+    folder: Path
+    kubeconfig: Path
+    releases: dict[str, Made] = field(default_factory=dict)
+
+    def release(self, version: str, scale: float = 2.0, **about: Any) -> Made:
+        """A registered version whose storage URI the cluster can read."""
+        made = self.releases[version] = release(self.folder, version, scale, **about)
+        self.controller.models[made.uri] = made.model
+        return made
+
+    def deploy(self, verb: str, *words: object, seconds: int = 15, query: str = "") -> Done:
+        """A verb of the step, on this cluster."""
+        words = (*words, "--model-store", f"kserve://{NAMESPACE}/{NAME}{query}")
+        if verb in ("apply", "rollback"):
+            words = (*words, "--timeout-seconds", seconds, "--token-file", self.folder / "token")
+        return command("brakeline-deploy", verb, *words, environment={"KUBECONFIG": str(self.kubeconfig)})
+
+    def apply(self, made: Made, *words: object, seconds: int = 15) -> Done:
+        """`apply` of a version."""
+        return self.deploy("apply", *made.words(), "--endpoint", self.folder / "endpoint", *words, seconds=seconds)
+
+    def live(self) -> dict[str, Any]:
+        """The InferenceService."""
+        return self.api.get(NAME)
+
+    @property
+    def uri(self) -> str:
+        """What it serves."""
+        return str(self.live()["spec"]["predictor"]["model"]["storageUri"])
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Chain and key of the API."""
+    return make_certificate(tmp_path_factory.mktemp("tls"), "api")
+
+
+@pytest.fixture(params=RELEASES)
+def product(request: pytest.FixtureRequest) -> str:
+    """Each release whose CRDs are published."""
+    return str(request.param)
+
+
+@pytest.fixture
+def place(product: str, tmp_path: Path, certificate: tuple[Path, Path]) -> Iterator[Place]:
+    """A cluster of one release."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    (tmp_path / "token").write_text(POD_TOKEN)
+    with ExitStack() as stack:
+        api = stack.enter_context(kubernetes_api.serving(Schema(product), context))
+        models = Controller(api, NAME, tmp_path, {}, tmp_path / "token")
+        controller = stack.enter_context(at_work(models))
+        yield Place(api, controller, tmp_path, write_kubeconfig(tmp_path, api.url, certificate[0]))
+
+
+def write_kubeconfig(folder: Path, url: str, authority: Path | None, **cluster: Any) -> Path:
+    """A kubeconfig with the account's token."""
+    about = {"server": url, **({"certificate-authority": str(authority)} if authority else {}), **cluster}
+    content = {
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": about}],
+        "users": [{"name": "u", "user": {"token": TOKEN}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": NAMESPACE}}],
+    }  # fmt: skip
+    file = folder / "kubeconfig"
+    file.write_text(yaml.safe_dump(content))
+    return file

@@ -1,0 +1,29 @@
+"""Deploy to a cluster: server-side apply and get, on every published schema, with real servers as pods."""
+
+from __future__ import annotations
+
+import json
+
+from tests.deploy.conftest import Place
+
+
+def test_a_version_is_applied_proven_and_rolled_back(place: Place) -> None:
+    """Apply, the next, roll back: each is proven by the sha256 and the answers of what is behind the address."""
+    one, two = place.release("1", 2.0), place.release("2", 3.0)
+    first = place.apply(one)
+    assert first.code == 0, first.stderr
+    assert (first.result["values_proven"], first.result["before"]) == (4, None)
+    second = place.apply(two)
+    assert second.code == 0, second.stderr
+    assert (second.result["before"], place.uri) == ("1", two.uri)
+    assert json.loads((place.folder / "endpoint").read_text())["version"] == "2"
+    told = place.deploy("status").result
+    assert (told["version"], told["proven"], told["previous"]) == ("2", "2", "1")
+    back = place.deploy("rollback", "--why", "it brakes late")
+    assert back.code == 0, back.stderr
+    assert (back.result["version"], back.result["instead_of"], place.uri) == ("1", "2", one.uri)
+    told = place.deploy("status").result
+    assert (told["version"], told["previous"], told["last"]["why"]) == ("1", None, "it brakes late")
+    assert place.deploy("rollback").code == 2
+    asked = {line.split()[0] for line in place.api.asked}
+    assert asked == {"GET", "PATCH"}
