@@ -1,0 +1,1 @@
+"""`brakeline doctor`: every prerequisite looked at, with what to do where one is missing."""
