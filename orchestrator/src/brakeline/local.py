@@ -98,7 +98,7 @@ class LocalRunner:
     def run(self, pipeline: Path, arguments: dict[str, Any]) -> None:
         """Run to the end. Raises StepFailed with the first failed task's own message."""
         folder = self.record.folder
-        with (folder / "kfp.log").open("a", encoding="utf-8") as log, self._in_place_of_kfps(), _quiet(log):
+        with (folder / "kfp.log").open("a", encoding="utf-8") as log, self._in_place_of_kfps(), quiet(log):
             local.init(
                 self.launcher.runner(),
                 pipeline_root=str(folder.parent),
@@ -151,15 +151,15 @@ class LocalRunner:
     @contextlib.contextmanager
     def _in_place_of_kfps(self) -> Iterator[None]:
         execute = task_executor.execute_single_task
-        replaced: dict[str, Any] = {
+        ours: dict[str, Any] = {
             "execute_single_task": lambda **call: self._observed(execute, call),
             "get_local_pipeline_resource_name": lambda _: self.record.run_id,
             **self.launcher.replacements(self),
         }
         with contextlib.ExitStack() as stack:
             for module, name in INTERNALS.items():
-                if name in replaced:
-                    stack.enter_context(_replaced(module, name, replaced[name]))
+                if name in ours:
+                    stack.enter_context(replaced(module, name, ours[name]))
             yield
 
     def _observed(self, execute: Any, call: dict[str, Any]) -> Any:
@@ -200,7 +200,8 @@ class LocalRunner:
 
 
 @contextlib.contextmanager
-def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+def replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+    """Another value under a module's name for the time of a block."""
     original = getattr(module, name)
     setattr(module, name, value)
     try:
@@ -215,7 +216,7 @@ def _iteration(scope: str) -> str:
 
 
 @contextlib.contextmanager
-def _quiet(log: Any) -> Iterator[None]:
+def quiet(log: Any) -> Iterator[None]:
     """kfp prints and logs to stdout, which is ours for the result alone; its threads leave `print` indented."""
     root, plain_print = logging.getLogger(), builtins.print
     level, handlers = root.level, root.handlers[:]

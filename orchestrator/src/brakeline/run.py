@@ -78,14 +78,14 @@ def execute(request: Request, where: Place, narrator: Narrator) -> RunRecord:
     """
     state = request.state.absolute()
     runs, run_id = state / "runs", record.new_run_id()
-    arguments = _arguments(request, state, recordings.bring_in(request.recorded, runs / "inputs"))
+    given = arguments(request, state, recordings.bring_in(request.recorded, runs / "inputs"))
     launcher = where.launcher(state, run_id, request.server)
-    kept = RunRecord(run_id, launcher.name, runs / run_id, arguments)
+    kept = RunRecord(run_id, launcher.name, runs / run_id, given)
     narrator.tell(f"run {run_id} in {kept.folder}")
     runner = LocalRunner(kept, narrator, state / "cache" if request.cached else None, launcher)
     try:
         with _ended_by_signals(runner):
-            runner.run(compile_pipeline(kept.folder / "pipeline.yaml", where.images), arguments)
+            runner.run(compile_pipeline(kept.folder / "pipeline.yaml", where.images), given)
     except StepFailed as failure:
         kept.end(record.FAILED, str(failure))
     except Interrupted as why:
@@ -153,7 +153,8 @@ def _show_dossier(kept: RunRecord) -> None:
         shutil.copyfile(uri, _dossier(kept))
 
 
-def _arguments(request: Request, state: Path, recorded: Path) -> dict[str, Any]:
+def arguments(request: Request, state: Path, recorded: Path) -> dict[str, Any]:
+    """What a local run gives the pipeline: `state` is absolute, `recorded` was brought in."""
     shards = [f"{index}/{request.shards}" for index in range(request.shards)]
     return {
         "recorded": str(recorded),
