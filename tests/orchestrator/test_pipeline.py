@@ -20,7 +20,7 @@ TYPES = {"NUMBER_INTEGER": "INTEGER", "NUMBER_DOUBLE": "NUMBER", "BOOLEAN": "BOO
 def spec(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     compiled = run.compile_pipeline(tmp_path_factory.mktemp("compiled") / "pipeline.yaml", images.for_processes())
     components.load_component_from_file(str(compiled))
-    return dict(yaml.safe_load(compiled.read_text()))
+    return dict(next(yaml.safe_load_all(compiled.read_text())))
 
 
 def containers(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -24,7 +24,8 @@ if verb == "look":
         except OSError:
             return False
         return True
-    seen = dict(uid=os.getuid(), gid=os.getgid(), interfaces=sorted(name for _, name in socket.if_nameindex()),
+    told = dict(image=os.environ.get("BRAKELINE_IMAGE"), revision=os.environ.get("BRAKELINE_REVISION"))
+    seen = dict(**told, uid=os.getuid(), gid=os.getgid(), interfaces=sorted(name for _, name in socket.if_nameindex()),
                 writes_root=can(lambda: open("/opt/x", "w")), writes_tmp=can(lambda: open("/tmp/x", "w")),
                 capabilities=[l.split()[1] for l in open("/proc/self/status") if l.startswith("CapEff")])
     print(json.dumps(dict(level="info", event="seen", **seen)), file=sys.stderr)

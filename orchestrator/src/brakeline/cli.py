@@ -81,10 +81,10 @@ def compile_ir(output: Annotated[Path, typer.Option(help="IR YAML to write.")] =
 
     Example: brakeline compile --output pipeline.yaml
     """
-    from brakeline import images, run
+    from brakeline import images, revision, run
 
     named = images.for_cluster()
-    print(json.dumps({"pipeline": str(run.compile_pipeline(output, named)), "images": named}))
+    print(json.dumps({"pipeline": str(run.compile_pipeline(output, named, revision.here())), "images": named}))
 
 
 @app.command("run")

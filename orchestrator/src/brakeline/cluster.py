@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from brakeline import images
+from brakeline import images, revision
 from brakeline.access import Access, Refused
 from brakeline.cluster_inputs import Wish, parameters
 from brakeline.kfp_client import connect, once, told
@@ -102,7 +102,7 @@ def compile_for_cluster(folder: Path, allow_local_images: bool) -> Compiled:
     named = images.for_cluster()
     if not allow_local_images:
         _refuse_local(named)
-    file = run.compile_pipeline(folder / "pipeline.yaml", named)
+    file = run.compile_pipeline(folder / "pipeline.yaml", named, revision.here())
     spec = next(yaml.safe_load_all(file.read_text(encoding="utf-8")))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return Compiled(file, spec["root"]["inputDefinitions"]["parameters"], f"ir-{digest[:20]}")

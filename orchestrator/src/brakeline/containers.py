@@ -7,13 +7,14 @@ success, so that some failures pass for none. Here a container is removed after 
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from docker.errors import APIError, NotFound
 from kfp import local
 
+from brakeline import revision
 from brakeline.local import TERMINATED, Attempt, LocalRunner
 from brakeline.platform import TABLE, Needs
 from brakeline.process import share_of_cores
@@ -36,6 +37,7 @@ class Containers:
     run_id: str
     network: str
     name: str = "docker"
+    revision: str = field(default_factory=revision.here)
 
     def runner(self) -> local.DockerRunner:
         """kfp.local's settings."""
@@ -59,7 +61,8 @@ class Containers:
             folder.mkdir(parents=True, exist_ok=True)
             mounts[str(folder)] = {"bind": str(folder), "mode": mode}
         network = self.network if needs.network else "none"
-        environment = {**settings.get("environment", {}), **share_of_cores(attempt.in_loop)}
+        told = {revision.REVISION: self.revision, **share_of_cores(attempt.in_loop)}
+        environment = {**settings.get("environment", {}), **told}
         return {**settings, "volumes": mounts, "network_mode": network, "environment": environment}
 
 

@@ -167,6 +167,8 @@ class LocalRunner:
         scope = call["pipeline_resource_name"].partition("/")[2]
         attempt = Attempt(call["task_name"], f"{call['task_name']}{_iteration(scope)}", in_loop=bool(scope))
         self.current.set(attempt)
+        # Tries again are for pods that a cluster took away; what fails here would fail again.
+        call["task_spec"].ClearField("retry_policy")
         start = time.monotonic()
         outputs, ended = execute(**call)
         good, seconds = ended == status.Status.SUCCESS, time.monotonic() - start

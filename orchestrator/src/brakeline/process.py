@@ -11,6 +11,7 @@ from typing import Any
 from kfp import local
 from kfp.local import status
 
+from brakeline import revision
 from brakeline.local import Attempt, LocalRunner
 from brakeline.steps import script
 
@@ -26,31 +27,36 @@ class Processes:
 
     def replacements(self, run: LocalRunner) -> dict[str, Any]:
         """Our handler in place of kfp's."""
-        return {"SubprocessTaskHandler": lambda **call: _Handler(run, call["full_command"])}
+        told = revision.here()
+
+        def handler(**call: Any) -> _Handler:
+            return _Handler(run, call["full_command"], {revision.REVISION: told, **call.get("env_vars", {})})
+
+        return {"SubprocessTaskHandler": handler}
 
 
 class _Handler:
     """What kfp starts a task with."""
 
-    def __init__(self, run: LocalRunner, command: list[str]) -> None:
-        self._run, self._command = run, command
+    def __init__(self, run: LocalRunner, command: list[str], environment: dict[str, str]) -> None:
+        self._run, self._command, self._environment = run, command, environment
 
     def run(self) -> status.Status:
-        failed = self._run.carry_out(lambda attempt: _Process(self._command, attempt))
+        failed = self._run.carry_out(lambda attempt: _Process(self._command, attempt, self._environment))
         return status.Status.FAILURE if failed else status.Status.SUCCESS
 
 
 class _Process:
     """A step as a process."""
 
-    def __init__(self, command: list[str], attempt: Attempt) -> None:
+    def __init__(self, command: list[str], attempt: Attempt, environment: dict[str, str]) -> None:
         self._child = subprocess.Popen(
             [script(command[0]), *command[1:]],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env={**share_of_cores(attempt.in_loop), **os.environ},
+            env={**share_of_cores(attempt.in_loop), **os.environ, **environment},
         )
 
     def diary(self) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brakeline import record, recordings
+from brakeline import record, recordings, revision
 from brakeline.local import LocalRunner, StepFailed
 from brakeline.narrator import Narrator
 from brakeline.place import Address, Place
@@ -44,8 +44,12 @@ class Interrupted(Exception):
     """SIGTERM or Ctrl-C ended the run."""
 
 
-def compile_pipeline(target: Path, images: Mapping[str, str]) -> Path:
-    """Write the pipeline as KFP's IR YAML, with the image of each step, and return its path."""
+def compile_pipeline(target: Path, images: Mapping[str, str], code: str = "") -> Path:
+    """Write the pipeline as KFP's IR YAML, with the image of each step, and return its path.
+
+    Each step is told its image, and a cluster's the revision of its `code`. A local runner tells the revision itself:
+    what stands in the IR is in the local cache's keys, and no commit of a comment shall empty the cache.
+    """
     import yaml
     from kfp import compiler
 
@@ -58,7 +62,10 @@ def compile_pipeline(target: Path, images: Mapping[str, str]) -> Path:
     documents = list(yaml.safe_load_all(staged.read_text(encoding="utf-8")))
     for executor in documents[0]["deploymentSpec"]["executors"].values():
         if "container" in executor:
-            executor["container"]["image"] = images[executor["container"]["image"]]
+            container = executor["container"]
+            container["image"] = images[container["image"]]
+            told = {revision.IMAGE: container["image"], **({revision.REVISION: code} if code else {})}
+            container["env"] = [{"name": name, "value": value} for name, value in told.items()]
     staged.write_text(yaml.safe_dump_all(documents, sort_keys=True), encoding="utf-8")
     staged.replace(target)
     return target
