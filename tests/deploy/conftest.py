@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from brakeline_deploy import places, rollout
+from brakeline_deploy.target import Standing, Target
 
 from tests.conftest import Done, command
 from tests.deploy import kubernetes_api
@@ -43,12 +45,37 @@ class Place:
         """A verb of the step, on this cluster."""
         words = (*words, "--model-store", f"kserve://{NAMESPACE}/{NAME}{query}")
         if verb in ("apply", "rollback"):
-            words = (*words, "--timeout-seconds", seconds, "--token-file", self.folder / "token")
+            words = (*words, "--timeout-seconds", seconds)
+            words = words if "--token-file" in words else (*words, "--token-file", self.folder / "token")
         return command("brakeline-deploy", verb, *words, environment={"KUBECONFIG": str(self.kubeconfig)})
 
     def apply(self, made: Made, *words: object, seconds: int = 15) -> Done:
         """`apply` of a version."""
         return self.deploy("apply", *made.words(), "--endpoint", self.folder / "endpoint", *words, seconds=seconds)
+
+    @contextmanager
+    def target(self, patience_s: int = 15, take_over: bool = False) -> Iterator[Target]:
+        """The target in the test's own process."""
+        address = f"kserve://{NAMESPACE}/{NAME}"
+        token = str(self.folder / "token")
+        asked = places.Asked(address, NAME, token_file=token, timeout_seconds=patience_s, take_over=take_over)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("KUBECONFIG", str(self.kubeconfig))
+            with places.opened(asked, at_work=True) as opened:
+                yield opened
+
+    def roll_out(self, made: Made, patience_s: int = 15, take_over: bool = False) -> dict[str, Any]:
+        """Apply a version in the test's own process. Raises StepError."""
+        with (
+            self.target(patience_s, take_over) as opened,
+            rollout.admitted(made.registered, made.verdict, made.model) as admitted,
+        ):
+            return rollout.apply(opened, admitted)
+
+    def standing(self) -> Standing:
+        """What the cluster says of its versions."""
+        with self.target() as opened:
+            return opened.standing()
 
     def live(self) -> dict[str, Any]:
         """The InferenceService."""

@@ -38,7 +38,7 @@ class Refusal(Exception):
 
 @dataclass
 class Fault:
-    """What happens instead of an answer to the next request of a method, so many times."""
+    """What happens instead of an answer to the next request of a method, so many times; APPLY is a PATCH in earnest."""
 
     method: str
     kind: str  # "500", "429", "reset" (nothing was done), "lost" (done, and the answer breaks off), "html"
@@ -206,7 +206,8 @@ def serving(schema: Schema, tls: Any = None) -> Iterator[Api]:
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             api.asked.append(f"{self.command} {self.path}")
-            fault = next((one for one in api.faults if one.method == self.command and one.times), None)
+            meant = {self.command, "APPLY" if self.command == "PATCH" and "dryRun" not in self.path else ""}
+            fault = next((one for one in api.faults if one.method in meant and one.times), None)
             if fault:
                 fault.times -= 1
             if fault and fault.kind == "reset":

@@ -13,8 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from kubernetes import client, config
 from kubernetes.client import ApiException
-from kubernetes.config import ConfigException
-from kubernetes.config import incluster_config as pod
+from kubernetes.config import ConfigException, incluster_config
 from stepkit import diary
 from stepkit.errors import Refused, ServiceUnavailable, StepError, UsageError
 from urllib3.exceptions import HTTPError
@@ -185,15 +184,17 @@ def connect(namespace: str) -> Cluster:
 
     Its own namespace is taken where none is named. Raises UsageError, also for one that is not verified.
     """
-    settings = client.Configuration()
+    settings, named = client.Configuration(), os.environ.get("KUBECONFIG") or None
     try:
-        if not os.environ.get("KUBECONFIG") and Path(pod.SERVICE_TOKEN_FILENAME).is_file():
-            pod.InClusterConfigLoader(pod.SERVICE_TOKEN_FILENAME, pod.SERVICE_CERT_FILENAME).load_and_set(settings)
-            found = Path(pod.SERVICE_TOKEN_FILENAME).with_name("namespace")
+        if not named and Path(incluster_config.SERVICE_TOKEN_FILENAME).is_file():
+            incluster_config.InClusterConfigLoader(
+                incluster_config.SERVICE_TOKEN_FILENAME, incluster_config.SERVICE_CERT_FILENAME
+            ).load_and_set(settings)
+            found = Path(incluster_config.SERVICE_TOKEN_FILENAME).with_name("namespace")
             own = found.read_text(encoding="utf-8").strip() if found.is_file() else ""
         else:
-            config.load_kube_config(client_configuration=settings)
-            own = config.list_kube_config_contexts()[1]["context"].get("namespace", "")
+            config.load_kube_config(named, client_configuration=settings)
+            own = config.list_kube_config_contexts(named)[1]["context"].get("namespace", "")
     except (ConfigException, OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"no cluster to deploy to: {error}; set KUBECONFIG, or run in a pod with an account"

@@ -24,6 +24,7 @@ _VISIBLE, _DASHBOARD = "networking.kserve.io/visibility", "opendatahub.io/dashbo
 _LINEAGE = "modelregistry.opendatahub.io"
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _MOST_REMEMBERED = 8
+_CONTAINER = "kserve-container"  # what KServe calls a predictor's container
 _SCHEMES = ("s3://", "gs://", "pvc://", "oci://", "https://", "hf://")
 
 
@@ -135,7 +136,8 @@ def of_entry(entry: Mapping[str, Any]) -> Content:
 def with_canary(served: dict[str, Any], tried: Content, percent: int) -> dict[str, Any]:
     """What is applied, and beside it a canary that gets a share of the requests [%]."""
     wanted = copy.deepcopy(served)
-    predictor = {**tried.spec["predictor"], "name": canary_name(tried.version)}
+    predictor = {**copy.deepcopy(tried.spec["predictor"]), "name": canary_name(tried.version)}
+    predictor["model"]["name"] = _CONTAINER  # the schema wants it said, here alone
     predictor.pop("deploymentStrategy", None)
     wanted["spec"]["canary"] = [{"trafficPercent": percent, "predictor": predictor}]
     about = {"version": tried.version, "sha256": tried.sha256, "rollout": tried.rollout, "percent": percent}
