@@ -182,9 +182,10 @@ def test_composes_variables_leave_other_lines_alone(tmp_path: Path, monkeypatch:
     """A user's own lines and other images' stay; ours are replaced."""
     monkeypatch.setattr(compose, "ENV", tmp_path / ".env")
     (tmp_path / ".env").write_text("MINE=1\nBRAKELINE_IMAGE_MARIADB=m:1\nBRAKELINE_IMAGE_TRAIN=t:1\n")
-    compose.name_images({"train": "t:2"})
+    compose.name_images({"train": "t:2"}, "0123abc")
     assert (tmp_path / ".env").read_text().split() == [
         "MINE=1", "BRAKELINE_IMAGE_MARIADB=m:1", "BRAKELINE_IMAGE_TRAIN=t:2",
+        "BRAKELINE_REVISION=0123abc",
     ]  # fmt: skip
 
 

@@ -150,6 +150,19 @@ def test_what_is_no_lineage_is_a_gap_that_is_told(
     assert str(tmp_path / lineage.FILE) in capsys.readouterr().err
 
 
+def test_any_flipped_byte_is_seen(tmp_path: Path) -> None:
+    """Whichever byte of the file has a bit flipped, it is no lineage any more."""
+    file = tmp_path / lineage.FILE
+    lineage.write(file, shards(2))
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(UnreadableArtifact):
+            lineage.read(file)
+    file.write_bytes(whole)
+    assert len(lineage.read(file)) == 2
+
+
 def test_an_altered_folder_has_no_origin(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder that was changed after it was made: what it tells is of another artifact, and is not handed on."""
     count(tmp_path / "out", source)

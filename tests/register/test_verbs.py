@@ -112,7 +112,7 @@ def test_a_version_is_fetched_as_it_was_registered(released: Path, tmp_path: Pat
     assert (artifacts.sha256_of(tmp_path / "again" / "model"), (tmp_path / "again" / "verdict").read_bytes()) == before
     known = json.loads((tmp_path / "again" / "registered").read_text())
     assert (known["version"], known["sha256"]) == ("1", done.result["sha256"])
-    assert set(known["papers"]) == {"verdict", "card", "dossier"}
+    assert set(known["papers"]) == {"verdict", "card", "dossier", "lineage"}
 
 
 def test_an_altered_version_is_not_fetched(released: Path, tmp_path: Path) -> None:

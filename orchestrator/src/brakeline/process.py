@@ -30,7 +30,10 @@ class Processes:
         told = revision.here()
 
         def handler(**call: Any) -> _Handler:
-            return _Handler(run, call["full_command"], {revision.REVISION: told, **call.get("env_vars", {})})
+            known = {revision.REVISION: told, **call.get("env_vars", {})}
+            if image := known.get(revision.IMAGE):
+                known[revision.IMAGE] = revision.as_sources(image)
+            return _Handler(run, call["full_command"], known)
 
         return {"SubprocessTaskHandler": handler}
 

@@ -17,6 +17,15 @@ def here() -> str:
     return f"{commit}-dirty" if commit and _git("status", "--porcelain", "--untracked-files=no") else commit
 
 
+def as_sources(image: str) -> str:
+    """What a process is told in an image's place: it ran the sources that the image is named by, and no image.
+
+    No step takes it for an image, and leaves work undone for it: the packages beside the sources are not in the name.
+    """
+    name, _, content = image.rpartition(":")
+    return f"sources:{name}@{content}"
+
+
 def _git(*words: str) -> str:
     git = shutil.which("git")
     if not git or not (HOUSE / ".git").exists():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from brakeline import images as locked
+from brakeline import revision
 from brakeline.images import Built
 
 from brakeline_images import compose, plan, turns
@@ -130,7 +131,7 @@ def _record(base: "foundation.Base", images: dict[str, Built]) -> None:
     told = {"asked": base.asked, "reference": base.reference}
     if (told, images) != (locked.base(), locked.built()):
         locked.write(told, images)
-    compose.name_images({name: image.reference for name, image in images.items()})
+    compose.name_images({name: image.reference for name, image in images.items()}, revision.here())
 
 
 def _check() -> dict[str, Any]:

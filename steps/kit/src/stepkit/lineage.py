@@ -1,9 +1,10 @@
 """Where an artifact comes from: the call that made it and all calls before, told in a hidden file of its folder.
 
 Calls hang together by sha256 alone: what one made, another took. No hash of an artifact covers the file, so the same
-bytes made by other code are the same artifact with another origin. No clock is in it.
+bytes made by other code are the same artifact with another origin. No clock is in it, and a seal shows accidents.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -50,8 +51,7 @@ def of_call(step: str, verb: str, version: str, parameters: Mapping[str, Any], i
 
 def write(file: Path, calls: Iterable[Made]) -> None:
     """Write calls to a file; the same calls, in whatever order, are the same bytes."""
-    content = {"schema_version": SCHEMA_VERSION, "calls": compact(calls)}
-    artifacts.write_text(file, json.dumps(content, sort_keys=True) + "\n")
+    artifacts.write_text(file, _as_written(compact(calls)))
 
 
 def read(file: Path) -> list[Made]:
@@ -162,6 +162,9 @@ def _groups(file: Path, known: dict[str, _Group]) -> list[_Group]:
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
         told = content.get("schema_version") if isinstance(content, dict) else type(content).__name__
         raise UnreadableArtifact(file, expected, f"found {told}")
+    # Exactly as it is written or not at all: a flipped byte in a name would be another origin.
+    if file.read_bytes() != _as_written(content.get("calls")).encode():
+        raise UnreadableArtifact(file, expected, "it is not as it was written")
     try:
         for group in content["calls"]:
             key = _text(group)
@@ -172,6 +175,11 @@ def _groups(file: Path, known: dict[str, _Group]) -> list[_Group]:
     except (KeyError, TypeError, AttributeError) as error:
         raise UnreadableArtifact(file, expected, f"{type(error).__name__}: {error}") from error
     return found
+
+
+def _as_written(calls: Any) -> str:
+    sealed = {"schema_version": SCHEMA_VERSION, "sha256": hashlib.sha256(_text(calls).encode()).hexdigest()}
+    return _text({**sealed, "calls": calls}) + "\n"
 
 
 def _text(value: Any) -> str:

@@ -1,5 +1,6 @@
 """A passed model becomes a version: kept by content with its papers, and entered once."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from stepkit import artifacts, verdict
 
-from brakeline_register import attempts, card, keeping
+from brakeline_register import attempts, card, keeping, lineage
 from brakeline_register.registry import Entry, Registry, Source, Version
 
 # What KServe's runtimes call the present ONNX format.
@@ -43,7 +44,10 @@ def add(
         format_version=_FORMAT_VERSION,
         source=source,
     )
+    calls = lineage.gather(given.get(keeping.LINEAGE), model, passed_verdict)
+    statement = lineage.close(calls, model, judged, name, source)
     papers = {paper: file.read_bytes() for paper, file in given.items() if file is not None}
+    papers |= {keeping.LINEAGE: (json.dumps(statement, indent=1, sort_keys=True) + "\n").encode()}
     papers |= {keeping.VERDICT: passed_verdict.read_bytes(), keeping.CARD: card.write(name, entry, judged).encode()}
     kept = keeping.put(kept_at, entry.sha256, model, papers)
     return registry.add(name, replace(entry, uri=kept.uri, papers=kept.papers))
