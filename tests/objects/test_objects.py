@@ -261,3 +261,17 @@ def refused(kind: type[StepError], told: str, uri: str, target: Path) -> None:
     with pytest.raises(kind) as caught:
         objects.fetch(uri, target)
     assert told in str(caught.value)
+
+
+def test_an_object_is_claimed_once(s3: ObjectStore) -> None:
+    """Where there is none, or in the place of exactly the one that was seen."""
+    assert objects.claim(URI, b"mine")
+    assert not objects.claim(URI, b"theirs")
+    content, tag = objects.read_tagged(URI)
+    assert content == b"mine"
+    assert objects.claim(URI, b"next", instead_of=tag)
+    assert not objects.claim(URI, b"late", instead_of=tag)
+    objects.write_bytes(URI, b"last")
+    assert objects.read_bytes(URI) == b"last"
+    objects.delete(URI)
+    assert not objects.claim(URI, b"late", instead_of=tag)

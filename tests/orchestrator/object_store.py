@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
         if content is None:
             self.failed(404, "NoSuchKey")
             return
-        tag = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
+        tag = _tag(content)
         if self.headers.get("If-None-Match") == tag:
             self.answer(304, b"", {"ETag": tag})
             return
@@ -106,10 +106,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.failed(400, "XAmzContentSHA256Mismatch")
             return
         at, _ = self.asked()
+        there = self.store.objects.get(at)
+        wanted = self.headers.get("If-Match")
+        if (self.headers.get("If-None-Match") and there is not None) or (wanted and wanted != _tag(there or b"")):
+            self.failed(412, "PreconditionFailed")
+            return
         self.store.objects[at] = body
         told = {name.lower(): value for name, value in self.headers.items()}
         self.store.metadata[at] = {name: value for name, value in told.items() if name.startswith("x-amz-meta-")}
-        self.answer(200, b"", {"ETag": f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'})
+        self.answer(200, b"", {"ETag": _tag(body)})
 
     def do_POST(self) -> None:
         """Remove many objects: the one way in which the clients remove any."""
@@ -188,3 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Keep stderr for failures."""
+
+
+def _tag(content: bytes) -> str:
+    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'

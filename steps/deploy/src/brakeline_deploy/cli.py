@@ -11,7 +11,7 @@ from stepkit.signature import input_artifact, number, output_artifact, share, te
 from brakeline_deploy import __version__
 
 DEFAULT_NAME, DEFAULT_STORE = "stopping-distance", ".brakeline/models"
-_STORE = "Folder of the model store that the server follows, or kserve://NAMESPACE/SERVICE?runtime=NAME"
+_STORE = "Model store that the server follows, folder or s3://, or kserve://NAMESPACE/SERVICE?runtime=NAME"
 
 Model = Annotated[
     Path | None, input_artifact("Model of train; else the registered URI is read", "Model", optional=True)

@@ -1,32 +1,27 @@
-"""The local target: a model store on a disk, and the server that follows it."""
+"""The local target: a model store on a disk or in S3, and the server that follows it."""
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from stepkit import diary
-from stepkit.errors import Refused, StepError, TryAgain, UsageError
-from stepkit.verdict import model_sha256
+from stepkit.errors import Refused, StepError, UsageError
 
 from brakeline_deploy import differences, shadow
 from brakeline_deploy.endpoint import Endpoint
-from brakeline_deploy.store import ModelStore
+from brakeline_deploy.store import POINTER, Store
 from brakeline_deploy.target import Before, Plan, Proof, Release, Standing, Trial
 
 
 class LocalTarget:
     """A `Target`. Without an endpoint nothing is proven: only `roll_back`, `plan` and `standing` can be asked."""
 
-    def __init__(self, store: ModelStore, endpoint: Endpoint | None, patience_s: float) -> None:
+    def __init__(self, store: Store, endpoint: Endpoint | None, patience_s: float) -> None:
         self._store, self._endpoint, self._patience_s = store, endpoint, patience_s
 
     def plan(self, release: Release) -> Plan:
         """See `Target`."""
         now, before = self._store.primary(), self._store.pointer()
         after = self._store.pointer_with(release.version)
-        return Plan(now, release.version, before, after, differences.of(before, after, str(self._store.serving_file)))
+        return Plan(now, release.version, before, after, differences.of(before, after, self._store.address(POINTER)))
 
     def reach(self) -> None:
         """See `Target`."""
@@ -64,8 +59,7 @@ class LocalTarget:
         self._store.forget_after(before, now, why)
         self._store.serve(before)
         if self._endpoint:
-            sha256 = model_sha256(self._store.folder(before))
-            self._endpoint.wait_for(before, sha256, self._patience_s)
+            self._endpoint.wait_for(before, self._store.sha256(before) or "", self._patience_s)
         return {"version": before, "instead_of": now, "why": why, "confirmed": self._endpoint is not None}
 
     def standing(self) -> Standing:
@@ -106,19 +100,3 @@ class LocalTarget:
         if self._endpoint is None:
             raise UsageError("--server: none given, and a version is proven by its server's answers")
         return self._endpoint
-
-
-@contextmanager
-def turn(store: ModelStore) -> Iterator[None]:
-    """One deployment at a time changes a store. Raises TryAgain while another one does."""
-    folder = store.root / store.name
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / ".deploy.lock", os.O_RDWR | os.O_CREAT, 0o664)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TryAgain(f"{folder}: another deployment is at work; try again when it has ended") from error
-        yield
-    finally:
-        os.close(descriptor)

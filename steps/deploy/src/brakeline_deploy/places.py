@@ -5,9 +5,11 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stepkit import objects
 from stepkit.executor import ExecutorInput
 
 from brakeline_deploy.access import POD_TOKEN, Access, access
+from brakeline_deploy.store import ModelStore, Store
 from brakeline_deploy.target import Target, cluster_place
 
 THIS_MACHINE = "http://127.0.0.1:8080"
@@ -32,17 +34,16 @@ def opened(asked: Asked, *, at_work: bool = False, proves: bool = True) -> Itera
 
     Raises UsageError, TryAgain while another deployment changes the same store.
     """
-    place = cluster_place(asked.model_store, asked.name)
     known = access(asked.token_file, asked.ca_bundle)
+    place = None if objects.is_remote(asked.model_store) else cluster_place(asked.model_store, asked.name)
     if place is None:
         from brakeline_deploy.endpoint import Endpoint
-        from brakeline_deploy.local import LocalTarget, turn
-        from brakeline_deploy.store import ModelStore
+        from brakeline_deploy.local import LocalTarget
 
-        store = ModelStore(Path(asked.model_store), asked.name)
+        store = _store(asked)
         url = asked.server or (THIS_MACHINE if proves else "")
         server = Endpoint(url, asked.name, known) if url and at_work else None
-        with turn(store) if at_work else nullcontext():
+        with store.turn() if at_work else nullcontext():
             yield LocalTarget(store, server, asked.timeout_seconds)
         return
     from brakeline_deploy.kserve import KServeTarget
@@ -54,6 +55,14 @@ def opened(asked: Asked, *, at_work: bool = False, proves: bool = True) -> Itera
         known = Access(POD_TOKEN, known.ca_bundle)
     place = replace(place, namespace=cluster.namespace)
     yield KServeTarget(cluster, place, known, asked.timeout_seconds, server=asked.server, take_over=asked.take_over)
+
+
+def _store(asked: Asked) -> Store:
+    if objects.is_remote(asked.model_store):
+        from brakeline_deploy.s3_store import RemoteStore
+
+        return RemoteStore(asked.model_store, asked.name)
+    return ModelStore(Path(asked.model_store), asked.name)
 
 
 def recorded_uri(given: ExecutorInput) -> str:

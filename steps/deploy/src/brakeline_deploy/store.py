@@ -3,69 +3,75 @@
 The folder layout is the one that OVMS, Triton and KServe read.
 """
 
+import fcntl
 import json
+import os
 import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from stepkit import artifacts
-from stepkit.errors import ArtifactAltered, UnreadableArtifact, UsageError
+from stepkit.errors import ArtifactAltered, TryAgain, UnreadableArtifact, UsageError
 from stepkit.verdict import MODEL_FILE, model_sha256
 
+POINTER, HISTORY = "serving.json", "history.jsonl"
 
-@dataclass(frozen=True)
-class ModelStore:
-    """The store of one model below `root`."""
 
-    root: Path
+class Store(ABC):
+    """The store of one model, wherever it is: its versions, what serves, and what was proven in service."""
+
     name: str
 
-    @property
-    def serving_file(self) -> Path:
-        """What the server follows."""
-        return self.root / self.name / "serving.json"
+    @abstractmethod
+    def address(self, file: str) -> str:
+        """Where a file of the model is, for people."""
+
+    @abstractmethod
+    def read(self, file: str) -> bytes | None:
+        """A file's content, or None where there is none."""
+
+    @abstractmethod
+    def write(self, file: str, content: bytes) -> None:
+        """Replace a file in one move."""
+
+    @abstractmethod
+    def install(self, model: Path, version: str, sha256: str) -> None:
+        """Put a model's graph under its version; the same graph again changes nothing.
+
+        Raises ArtifactAltered where another graph stands under that version, or `model` holds another one.
+        """
+
+    @abstractmethod
+    def sha256(self, version: str) -> str | None:
+        """The sha256 of a version's graph, or None where the store has no such version."""
+
+    @abstractmethod
+    def turn(self) -> AbstractContextManager[None]:
+        """One deployment at a time changes a store. Raises TryAgain while another one does."""
 
     def primary(self) -> str | None:
         """The version being served, or None. Raises UnreadableArtifact."""
-        if not self.serving_file.exists():
-            return None
-        content = artifacts.read_json(self.serving_file)
-        primary = content.get("primary", 0) if isinstance(content, dict) else 0
-        if primary is not None and not isinstance(primary, str):
-            raise UnreadableArtifact(self.serving_file, "serving.json", "neither text nor null under 'primary'")
-        return primary
-
-    def install(self, model: Path, version: str, sha256: str) -> Path:
-        """Put a model's graph under its version; the same graph again changes nothing.
-
-        Raises ArtifactAltered where another graph stands under that version.
-        """
-        target = self.folder(version)
-        if target.is_dir():
-            found = model_sha256(target)
-            if found != sha256:
-                raise ArtifactAltered(target / MODEL_FILE, found, sha256)
-            return target
-        staged = artifacts.staging_path(target, shared=True)
-        staged.mkdir()
-        shutil.copyfile(model / MODEL_FILE, staged / MODEL_FILE)
-        found = model_sha256(staged)
-        if found != sha256:
-            artifacts.discard(staged)
-            raise ArtifactAltered(model / MODEL_FILE, found, sha256)
-        artifacts.commit(staged, target)
-        return target
-
-    def folder(self, version: str) -> Path:
-        """Where a version's graph lies."""
-        return self.root / self.name / version
+        content = self.pointer()
+        return None if content is None else content.get("primary")
 
     def pointer(self) -> dict[str, Any] | None:
         """What serving.json says, or None where there is none. Raises UnreadableArtifact."""
-        self.primary()
-        return artifacts.read_json(self.serving_file) if self.serving_file.exists() else None
+        said = self.read(POINTER)
+        if said is None:
+            return None
+        try:
+            content = json.loads(said)
+        except ValueError as error:
+            raise UnreadableArtifact(self.address(POINTER), "JSON file", str(error)) from error
+        primary = content.get("primary", 0) if isinstance(content, dict) else 0
+        if primary is not None and not isinstance(primary, str):
+            raise UnreadableArtifact(self.address(POINTER), POINTER, "neither text nor null under 'primary'")
+        return dict(content)
 
     def pointer_with(self, version: str) -> dict[str, Any]:
         """What serving.json would say with another primary; a shadow that becomes the primary is no shadow any more."""
@@ -76,22 +82,22 @@ class ModelStore:
 
     def serve(self, version: str | None) -> None:
         """Make a version the primary, in one move; None takes the model out of service."""
-        if version is None:
-            artifacts.write_json(self.serving_file, {"primary": None})
-            return
-        self._require(version)
-        artifacts.write_json(self.serving_file, self.pointer_with(version))
+        if version is not None:
+            self._require(version)
+        self._point({"primary": None} if version is None else self.pointer_with(version))
 
     def shadow(self, version: str | None) -> None:
         """Give a version a copy of the primary's traffic; None ends that. The primary stays."""
         content = self.pointer()
         if content is None or content.get("primary") is None:
-            raise UsageError(f"{self.serving_file}: a shadow follows a primary, and there is none; deploy one first")
+            raise UsageError(
+                f"{self.address(POINTER)}: a shadow follows a primary, and there is none; deploy one first"
+            )
         content.pop("shadow", None)
         if version is not None:
             self._require(version)
             content["shadow"] = version
-        artifacts.write_json(self.serving_file, content)
+        self._point(content)
 
     def remember(self, version: str) -> None:
         """Note that a version was proven in service; `previous` finds the one before it."""
@@ -124,21 +130,19 @@ class ModelStore:
         past = self._history()
         return past[-1] if past else {}
 
-    def _require(self, version: str) -> None:
-        if not (self.folder(version) / MODEL_FILE).is_file():
-            raise UsageError(f"the model store {self.root} holds no version {version} of {self.name}", version=version)
+    def _point(self, content: dict[str, Any]) -> None:
+        self.write(POINTER, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())
 
-    @property
-    def _history_file(self) -> Path:
-        return self.root / self.name / "history.jsonl"
+    def _require(self, version: str) -> None:
+        if self.sha256(version) is None:
+            where = self.address("").rstrip("/").rpartition("/")[0]
+            raise UsageError(f"the model store {where} holds no version {version} of {self.name}", version=version)
 
     def _history(self) -> list[dict[str, Any]]:
-        if not self._history_file.exists():
-            return []
         try:
-            return [json.loads(line) for line in self._history_file.read_text(encoding="utf-8").splitlines()]
+            return [json.loads(line) for line in (self.read(HISTORY) or b"").decode().splitlines()]
         except ValueError as error:
-            raise UnreadableArtifact(self._history_file, "history", str(error)) from error
+            raise UnreadableArtifact(self.address(HISTORY), "history", str(error)) from error
 
     def _stack(self) -> list[str]:
         """The versions proven one after the other, without those that were gone back from."""
@@ -153,4 +157,75 @@ class ModelStore:
     def _note(self, entry: dict[str, Any]) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         lines = [json.dumps(known) for known in [*self._history(), {**entry, "at": now}]]
-        artifacts.write_text(self._history_file, "\n".join(lines) + "\n")
+        self.write(HISTORY, ("\n".join(lines) + "\n").encode())
+
+
+@dataclass(frozen=True)
+class ModelStore(Store):
+    """The store of one model in a folder below `root`."""
+
+    root: Path
+    name: str
+
+    @property
+    def serving_file(self) -> Path:
+        """What the server follows."""
+        return self._folder / POINTER
+
+    def address(self, file: str) -> str:
+        """See `Store`."""
+        return f"{self._folder}/{file}"
+
+    def read(self, file: str) -> bytes | None:
+        """See `Store`. Raises UnreadableArtifact."""
+        try:
+            return (self._folder / file).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UnreadableArtifact(self._folder / file, "file", error.strerror or str(error)) from error
+
+    def write(self, file: str, content: bytes) -> None:
+        """See `Store`. Raises TryAgain where the disk is full."""
+        artifacts.write_text(self._folder / file, content.decode())
+
+    def install(self, model: Path, version: str, sha256: str) -> None:
+        """See `Store`."""
+        target = self._folder / version
+        if target.is_dir():
+            found = model_sha256(target)
+            if found != sha256:
+                raise ArtifactAltered(target / MODEL_FILE, found, sha256)
+            return
+        staged = artifacts.staging_path(target, shared=True)
+        staged.mkdir()
+        shutil.copyfile(model / MODEL_FILE, staged / MODEL_FILE)
+        found = model_sha256(staged)
+        if found != sha256:
+            artifacts.discard(staged)
+            raise ArtifactAltered(model / MODEL_FILE, found, sha256)
+        artifacts.commit(staged, target)
+
+    def sha256(self, version: str) -> str | None:
+        """See `Store`."""
+        folder = self._folder / version
+        return model_sha256(folder) if (folder / MODEL_FILE).is_file() else None
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """See `Store`."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._folder / ".deploy.lock", os.O_RDWR | os.O_CREAT, 0o664)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                told = f"{self._folder}: another deployment is at work; try again when it has ended"
+                raise TryAgain(told) from error
+            yield
+        finally:
+            os.close(descriptor)
+
+    @property
+    def _folder(self) -> Path:
+        return self.root / self.name

@@ -43,7 +43,7 @@ class ArtifactAltered(StepError):
 
     exit_code = BAD_DATA
 
-    def __init__(self, path: Path, found: str, recorded: str) -> None:
+    def __init__(self, path: Path | str, found: str, recorded: str) -> None:
         super().__init__(
             f"{path} was altered: its sha256 is {found}, its maker recorded {recorded}",
             path=path,
@@ -57,7 +57,7 @@ class UnreadableArtifact(StepError):
 
     exit_code = BAD_DATA
 
-    def __init__(self, path: Path, expected: str, reason: str) -> None:
+    def __init__(self, path: Path | str, expected: str, reason: str) -> None:
         super().__init__(f"{path} is not a readable {expected}: {reason}", path=path, allowed=expected, found=reason)
 
 

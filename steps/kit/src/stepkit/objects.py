@@ -21,7 +21,7 @@ from stepkit.buckets import Place, answered, place
 from stepkit.errors import InputMissing, ObjectAltered, ObjectMissing, UnreadableArtifact
 
 if TYPE_CHECKING:
-    from obstore import GetResult
+    from obstore import GetResult, PutMode
 
 SCHEME = "s3://"
 CONTENTS = ".contents.json"
@@ -78,6 +78,11 @@ def put(source: Path, uri: str) -> None:
 
 def read_bytes(uri: str) -> bytes:
     """The bytes of one object, held to its recorded sha256. Raises as `fetch`."""
+    return read_tagged(uri)[0]
+
+
+def read_tagged(uri: str) -> tuple[bytes, str]:
+    """The bytes of one object, and the tag that tells it from others that take its place. Raises as `fetch`."""
     import obstore  # noqa: PLC0415  native code that only this needs
 
     at = place(uri)
@@ -85,7 +90,34 @@ def read_bytes(uri: str) -> bytes:
         found = obstore.get(at.store, at.key)
         content = bytes(found.bytes())
     _hold(uri, hashlib.sha256(content).hexdigest(), _recorded(found))
-    return content
+    return content, found.meta["e_tag"] or ""
+
+
+def write_bytes(uri: str, content: bytes) -> None:
+    """Make the object at `uri` these bytes, in one move. Raises as `fetch`, missing aside."""
+    import obstore  # noqa: PLC0415  native code that only this needs
+
+    at, attributes = place(uri), {"sha256": hashlib.sha256(content).hexdigest()}
+    with answered(uri):
+        obstore.put(at.store, at.key, content, attributes=attributes, use_multipart=False)
+
+
+def claim(uri: str, content: bytes, instead_of: str = "") -> bool:
+    """Make an object where there is none, or in the place of the one with that tag; whether it was made.
+
+    A store that knows no conditions lets everyone have it. Raises as `fetch`, missing aside.
+    """
+    import obstore  # noqa: PLC0415  native code that only this needs
+    from obstore.exceptions import AlreadyExistsError, PreconditionError  # noqa: PLC0415
+
+    at, attributes = place(uri), {"sha256": hashlib.sha256(content).hexdigest()}
+    with answered(uri):
+        try:
+            mode: PutMode = {"e_tag": instead_of} if instead_of else "create"
+            obstore.put(at.store, at.key, content, attributes=attributes, use_multipart=False, mode=mode)
+        except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+            return False
+    return True
 
 
 def exists(uri: str) -> bool:
@@ -202,7 +234,7 @@ def _contents(at: Place) -> dict[str, _Listed] | None:
         files = json.loads(said)["files"]
         return {str(name): _Listed(str(file["sha256"]), int(file["bytes"])) for name, file in files.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnreadableArtifact(Path(listing.uri), "listing of a folder's objects", str(error)) from error
+        raise UnreadableArtifact(listing.uri, "listing of a folder's objects", str(error)) from error
 
 
 def _sizes(at: Place) -> dict[str, int]:
