@@ -70,7 +70,7 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Api]:
         monkeypatch.setenv("BRAKELINE_KFP_URL", made.url)
         monkeypatch.setenv("BRAKELINE_KFP_TOKEN_FILE", str(tmp_path / "token"))
         monkeypatch.setenv("BRAKELINE_REGISTRY", "https://registry.test.invalid")
-        monkeypatch.setenv("BRAKELINE_SERVER", "https://model.test.invalid")
+        monkeypatch.setenv("BRAKELINE_MODEL_STORE", "kserve://distance-prediction?runtime=brakeline")
         yield made
         assert made.violations == []
 

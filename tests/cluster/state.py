@@ -36,6 +36,7 @@ class State:
     runs: dict[str, Record] = field(default_factory=dict)
     schedules: dict[str, Record] = field(default_factory=dict)
     gate: str = "passed"
+    pods: dict[str, str] = field(default_factory=dict)
     looks: int = 4
     uploads: list[bytes] = field(default_factory=list)
     _looked: dict[str, int] = field(default_factory=dict)
@@ -75,7 +76,7 @@ class State:
     def _version(self, pipeline: str, name: str, call: Call) -> Record:
         if any((made["pipeline_id"], made["name"]) == (pipeline, name) for made in self.versions.values()):
             raise Answered(409, f"version {name} is there")
-        documents = list(yaml.safe_load_all(call.body))
+        documents = list(yaml.load_all(call.body, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
         spec = documents[0] if len(documents) == 1 else {"pipeline_spec": documents[0], "platform_spec": documents[1]}
         if "root" not in documents[0] or len(documents) > 2:
             raise Answered(400, "no pipeline's IR")
@@ -86,6 +87,9 @@ class State:
         }  # fmt: skip
         self.versions[made["pipeline_version_id"]] = made
         return made
+
+    def _GetPipelineVersion(self, call: Call) -> Any:  # noqa: N802
+        return _known(self.versions, call.path["pipeline_version_id"], "pipeline version")
 
     def _ListPipelineVersions(self, call: Call) -> Any:  # noqa: N802
         of_it = {k: v for k, v in self.versions.items() if v["pipeline_id"] == call.path["pipeline_id"]}
@@ -137,6 +141,8 @@ class State:
                 state = "SKIPPED"
             listed.append({"run_id": run["run_id"], "task_id": f"{run['run_id']}-{number + 2}", "display_name": name,
                            "state": state, "create_time": run["created_at"]})  # fmt: skip
+            if name in self.pods:
+                listed[-1]["child_tasks"] = [{"task_id": f"{name}-executor", "pod_name": self.pods[name]}]
         return listed
 
     def _TerminateRun(self, call: Call) -> Any:  # noqa: N802

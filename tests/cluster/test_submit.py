@@ -30,7 +30,8 @@ def test_a_run_is_started_with_what_was_asked(way: Access, api: Api, store: Obje
     assert made.started and made.run_id == run["run_id"] and made.parameters == given
     assert experiment["display_name"] == "stopping-distance" and run["experiment_id"] == experiment["experiment_id"]
     assert (given["rows"], given["seed"], given["data_shards"]) == (20_000, 0, ["0/2", "1/2"])
-    assert given["registry"] == "https://registry.test.invalid" and given["model_store"] == f"{STORE}/models"
+    assert (given["registry"], given["keep"]) == ("https://registry.test.invalid", f"{STORE}/registered")
+    assert (given["model_store"], given["server"]) == ("kserve://distance-prediction?runtime=brakeline", "")
     assert given["recorded"].startswith(f"{STORE}/recorded/")
     assert store.objects[given["recorded"].removeprefix("s3:/")] == b""
     assert re.fullmatch(r"default-20k-seed0-[0-9a-f]{8}-[0-9a-f]{10}", run["display_name"])
@@ -150,7 +151,7 @@ def test_recorded_stops_are_sent_to_the_store_once(way: Access, store: ObjectSto
     first, again = cluster.submit(way, wish), cluster.submit(way, wish)
     assert first.parameters["recorded"] == again.parameters["recorded"]
     assert [body for key, body in store.objects.items() if key.endswith("stops.csv")] == [b"a,b\n1,2\n"]
-    there = replace(SMALL, recorded="s3://elsewhere/stops.parquet", model_store="s3://b/models")
+    there = replace(SMALL, recorded="s3://elsewhere/stops.parquet")
     assert cluster.submit(way, there).parameters["recorded"] == "s3://elsewhere/stops.parquet"
 
 

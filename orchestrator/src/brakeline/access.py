@@ -104,12 +104,12 @@ def _token(url: str) -> tuple[str, Callable[[], str]]:
     if url.startswith("http://"):
         # A token is never sent in the clear unasked, not even to this machine's own ports.
         return "none", lambda: ""
-    if any(Path(file).is_file() for file in _kubeconfig().split(os.pathsep)):
-        return f"the current context of {_kubeconfig()}", _of_kubeconfig
+    if any(Path(file).is_file() for file in kubeconfig().split(os.pathsep)):
+        return f"the current context of {kubeconfig()}", _of_kubeconfig
     file = SERVICE_ACCOUNT / "token"
     if file.is_file():
         return "the pod's service account", lambda: _read(file, "the pod's service account")
-    raise UnusableAccess(f"no token: run `oc login`, or set {TOKEN_FILE}; there is no {_kubeconfig()} and no {file}")
+    raise UnusableAccess(f"no token: run `oc login`, or set {TOKEN_FILE}; there is no {kubeconfig()} and no {file}")
 
 
 def _read(file: Path, named: str) -> str:
@@ -122,7 +122,8 @@ def _read(file: Path, named: str) -> str:
     return token
 
 
-def _kubeconfig() -> str:
+def kubeconfig() -> str:
+    """The file, or the files, that `oc login` writes."""
     return os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
 
 
@@ -132,13 +133,13 @@ def _of_kubeconfig() -> str:
     found = client.Configuration()
     try:
         # Named here: the library reads the environment once, when it is loaded.
-        config.load_kube_config(config_file=_kubeconfig(), client_configuration=found)
+        config.load_kube_config(config_file=kubeconfig(), client_configuration=found)
     except (config.ConfigException, OSError, ValueError) as error:
-        raise UnusableAccess(f"{_kubeconfig()}: {error}; run `oc login`, or set {TOKEN_FILE}") from error
+        raise UnusableAccess(f"{kubeconfig()}: {error}; run `oc login`, or set {TOKEN_FILE}") from error
     token = str(found.api_key.get("authorization", "")).removeprefix("Bearer ").strip()
     if not token:
         raise UnusableAccess(
-            f"{_kubeconfig()}: the current context's user has no token (a client certificate opens no route): "
+            f"{kubeconfig()}: the current context's user has no token (a client certificate opens no route): "
             f"run `oc login`, or set {TOKEN_FILE}"
         )
     return token

@@ -103,9 +103,11 @@ def compile_for_cluster(folder: Path, allow_local_images: bool) -> Compiled:
     if not allow_local_images:
         _refuse_local(named)
     file = run.compile_pipeline(folder / "pipeline.yaml", named, revision.here())
-    spec = next(yaml.safe_load_all(file.read_text(encoding="utf-8")))
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return Compiled(file, spec["root"]["inputDefinitions"]["parameters"], f"ir-{digest[:20]}")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    documents = list(yaml.load_all(file.read_text(encoding="utf-8"), loader))
+    # Of what the documents say, not of how they are written.
+    digest = hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()
+    return Compiled(file, documents[0]["root"]["inputDefinitions"]["parameters"], f"ir-{digest[:20]}")
 
 
 def upload(client: Any, access: Access, compiled: Compiled, tell: Callable[[str], None]) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """What a run on a cluster is given: the pipeline's inputs, with defaults from the environment, checked in one place.
 
-On a cluster nothing is a path of this machine: the registry is a service, models and recorded stops are in an S3
-store, and the server is the cluster's own.
+On a cluster nothing is a path of this machine: the registry is a service, recorded stops and registered models are in
+an S3 store, and what serves them is an InferenceService, `kserve://NAMESPACE[/SERVICE][?runtime=NAME]`.
 """
 
 import hashlib
@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 from brakeline import recordings
 from brakeline.access import UnusableAccess
 
-# Where each address comes from when nothing is said; `{store}` is the S3 prefix of BRAKELINE_STORE.
-ADDRESSES: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "registry": ("BRAKELINE_REGISTRY", "", ("https",)),
-    "model_store": ("BRAKELINE_MODEL_STORE", "{store}/models", ("s3",)),
+# Where each address comes from when nothing is said, what it is otherwise, and its schemes. `{store}` is the S3 prefix
+# of BRAKELINE_STORE; None has to be said; with "" the deploy step asks the service that it made.
+ADDRESSES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
+    "registry": ("BRAKELINE_REGISTRY", None, ("https",)),
+    "model_store": ("BRAKELINE_MODEL_STORE", None, ("kserve",)),
     "server": ("BRAKELINE_SERVER", "", ("https", "http")),
     "keep": ("BRAKELINE_KEEP", "{store}/registered", ("s3",)),
 }
@@ -51,6 +52,7 @@ class Wish:
     registry: str = ""
     model_store: str = ""
     server: str = ""
+    keep: str = ""
     others: tuple[str, ...] = ()
 
     @property
@@ -73,14 +75,15 @@ def parameters(wish: Wish, inputs: Mapping[str, Mapping[str, Any]]) -> dict[str,
     found = {name: value for name, value in _wished(wish).items() if name in inputs}
     for name, (variable, otherwise, schemes) in ADDRESSES.items():
         if name in inputs and name not in others:
-            said = getattr(wish, name, "") or os.environ.get(variable, "") or (store and otherwise.format(store=store))
-            optional = "defaultValue" in inputs[name] or inputs[name].get("isOptional")
-            if said or not optional:
-                found[name] = _address(name, said, variable, schemes)
+            said = getattr(wish, name, "") or os.environ.get(variable, "")
+            if not said and otherwise is not None:
+                said = otherwise.format(store=_needed_store(store, needed="{store}" in otherwise))
+            found[name] = _address(name, said, variable, schemes) if said or otherwise is None else ""
     found |= others
     checked(found, inputs, given=("recorded",))
     if "recorded" in inputs:
-        found["recorded"] = recordings.send(wish.recorded, f"{_needed_store(store, wish)}/recorded")
+        there = (wish.recorded or "").startswith(recordings.SCHEME)
+        found["recorded"] = recordings.send(wish.recorded, f"{_needed_store(store, needed=not there)}/recorded")
     return found
 
 
@@ -144,11 +147,11 @@ def _store_asked(wish: Wish) -> bool:
     return bool(wish.store or os.environ.get(STORE))
 
 
-def _needed_store(store: str, wish: Wish) -> str:
-    if not store and not (wish.recorded or "").startswith(recordings.SCHEME):
+def _needed_store(store: str, needed: bool) -> str:
+    if needed and not store:
         raise UnusableAccess(
-            f"recorded stops have to be in an S3 store that the cluster reads: set {STORE} to s3://bucket/prefix, or "
-            "give --recorded s3://bucket/key"
+            "recorded stops and registered models have to be in an S3 store that the cluster reads: give --store, or "
+            f"set {STORE}, to s3://bucket/prefix"
         )
     return store
 

@@ -156,6 +156,24 @@ def of_next_run(
         ]
 
 
+def of_request(request: Any, where: Any) -> dict[str, Any]:
+    """The forecast of a local run: its tasks, and the run of the state that it is compared with.
+
+    Raises RecordingError where the recorded stops cannot be had.
+    """
+    from brakeline import recordings, run  # noqa: PLC0415
+
+    state = request.state.absolute()
+    runs = state / "runs"
+    given = run.arguments(request, state, recordings.bring_in(request.recorded, runs / "inputs"))
+    folders = sorted((file.parent for file in runs.glob("*/run.json")), reverse=True)
+    last, before = next(((folder, asked) for folder in folders if (asked := of_record(folder))), (None, None))
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline = run.compile_pipeline(Path(folder) / "pipeline.yaml", where.images)
+        tasks = of_next_run(pipeline, given, state / "cache", before)
+    return {"against": last.name if last else None, "tasks": tasks}
+
+
 def of_record(folder: Path) -> list[Question] | None:
     """The questions that a recorded run asked, as far as it came; None where its pipeline is not there."""
     record, pipeline = folder / "run.json", folder / "pipeline.yaml"

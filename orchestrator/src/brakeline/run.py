@@ -59,14 +59,16 @@ def compile_pipeline(target: Path, images: Mapping[str, str], code: str = "") ->
     staged = target.with_name(f".{target.name}")
     # The compiler goes by the file's ending.
     compiler.Compiler().compile(brakeline, str(staged))
-    documents = list(yaml.safe_load_all(staged.read_text(encoding="utf-8")))
+    # Ten times as quick as the parser in Python, where it is built.
+    loader, dumper = getattr(yaml, "CSafeLoader", yaml.SafeLoader), getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    documents = list(yaml.load_all(staged.read_text(encoding="utf-8"), loader))
     for executor in documents[0]["deploymentSpec"]["executors"].values():
         if "container" in executor:
             container = executor["container"]
             container["image"] = images[container["image"]]
             told = {revision.IMAGE: container["image"], **({revision.REVISION: code} if code else {})}
             container["env"] = [{"name": name, "value": value} for name, value in told.items()]
-    staged.write_text(yaml.safe_dump_all(documents, sort_keys=True), encoding="utf-8")
+    staged.write_text(yaml.dump_all(documents, Dumper=dumper, sort_keys=True), encoding="utf-8")
     staged.replace(target)
     return target
 

@@ -1,46 +1,39 @@
 """`brakeline submit` and what goes with it: runs on Kubeflow Pipelines."""
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from brakeline.place import Runner
+from brakeline.verbs.cluster_options import (
+    AsJson,
+    Deploy,
+    Experiment,
+    HoldoutRows,
+    LocalImages,
+    ModelStore,
+    Name,
+    Namespace,
+    Others,
+    Recorded,
+    Registry,
+    Rows,
+    Scenario,
+    Seed,
+    Server,
+    ServiceAccount,
+    Shards,
+    Store,
+    Trials,
+    Url,
+    show,
+    table,
+    telling,
+    wish_of,
+)
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-
-Url = Annotated[str, typer.Option(help="The pipelines API: the DSPA's route.", envvar="BRAKELINE_KFP_URL")]
-Namespace = Annotated[
-    str, typer.Option(help="Namespace, where one installation serves many.", envvar="BRAKELINE_KFP_NAMESPACE")
-]
-Experiment = Annotated[str, typer.Option(help="Experiment that runs are put into; without it the model's name.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Recorded = Annotated[
-    str | None, typer.Option(help="Recorded stops: a file, sent to the store, or s3://bucket/key.", metavar="PATH|URI")
-]
-Store = Annotated[str, typer.Option(help="s3://bucket/prefix that the cluster has.", envvar="BRAKELINE_STORE")]
-Registry = Annotated[str, typer.Option(help="The cluster's model registry, https://…", envvar="BRAKELINE_REGISTRY")]
-ModelStore = Annotated[
-    str, typer.Option(help="Where deploy puts models; without it STORE/models.", envvar="BRAKELINE_MODEL_STORE")
-]
-Server = Annotated[str, typer.Option(help="URL of the cluster's inference server.", envvar="BRAKELINE_SERVER")]
-Rows = Annotated[int, typer.Option(min=1, help="Rows of the dataset.")]
-HoldoutRows = Annotated[int, typer.Option(min=1, help="Rows of the holdout.")]
-Scenario = Annotated[str, typer.Option(help="What is driven: a preset's name, or a YAML file.", metavar="NAME|FILE")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")]
-Trials = Annotated[int, typer.Option(min=1, help="Settings that the search tries.")]
-Shards = Annotated[int, typer.Option(min=1, max=1000, help="Parts that synthesize and search are divided into.")]
-Name = Annotated[str, typer.Option(help="The model's name in the registry.")]
-Deploy = Annotated[bool, typer.Option("--deploy/--no-deploy", help="Deploy, or stop at registered.")]
-Others = Annotated[
-    list[str] | None, typer.Option("--set", help="Any other input of the pipeline.", metavar="INPUT=VALUE")
-]
-LocalImages = Annotated[
-    bool, typer.Option("--allow-local-images", help="Submit although images are not pushed, or of older sources.")
-]
-ServiceAccount = Annotated[str, typer.Option(help="Account that the steps run as; without it the installation's own.")]
 
 
 @app.command()
@@ -75,11 +68,11 @@ def submit(
 
     Example: brakeline submit --rows 1000000 --shards 8 --idempotency nightly-2026-11-24 --json
     """
-    with _told(as_json) as tell:
+    with telling(as_json) as tell:
         from brakeline import cluster, following
         from brakeline.access import access
 
-        wish = _wish(
+        wish = wish_of(
             scenario, others, recorded=recorded, store=store, registry=registry, model_store=model_store, server=server,
             rows=rows, holdout_rows=holdout_rows, seed=seed, trials=trials, shards=shards, name=name,
             auto_deploy=deploy,
@@ -90,7 +83,7 @@ def submit(
         tell(f"run {made.name} {'started' if made.started else 'was started before'}: {made.page}")
         if wait:
             found |= following.wait(way, made.run_id, tell)
-    _print(as_json, found, f"{made.run_id}  {made.name}")
+    show(as_json, found, f"{made.run_id}  {made.name}")
     raise typer.Exit(following.EXIT_CODES[found["status"]] if wait else 0)
 
 
@@ -123,7 +116,7 @@ def schedule(
 
     Example: brakeline schedule "0 3 * * *" --rows 1000000 --json
     """
-    with _told(as_json) as tell:
+    with telling(as_json) as tell:
         from brakeline import schedules
         from brakeline.access import access
 
@@ -135,14 +128,14 @@ def schedule(
             found = schedules.change(way, what, named)
             listed = [found]
         else:
-            wish = _wish(
+            wish = wish_of(
                 scenario, others, recorded=recorded, store=store, registry=registry, model_store=model_store,
                 server=server, rows=rows, holdout_rows=holdout_rows, seed=seed, trials=trials, shards=shards, name=name,
                 auto_deploy=deploy,
             )  # fmt: skip
             found = schedules.add(way, wish, what, experiment, allow_local_images, service_account, tell)
             listed = [found]
-    _print(as_json, found, _table(("name", "state", "cron", "next", "schedule"), listed))
+    show(as_json, found, table(("name", "state", "cron", "next", "schedule"), listed))
 
 
 @app.command()
@@ -159,12 +152,12 @@ def runs(
 
     Example: brakeline runs --experiment stopping-distance --state failed --json
     """
-    with _told(as_json):
+    with telling(as_json):
         from brakeline import following
         from brakeline.access import access
 
         found = following.runs(access(url, namespace), experiment, state, name, limit)
-    _print(as_json, {"runs": found}, _table(("name", "state", "created_at", "finished_at", "run"), found))
+    show(as_json, {"runs": found}, table(("name", "state", "created_at", "finished_at", "run"), found))
 
 
 @app.command()
@@ -179,51 +172,91 @@ def wait(
 
     Example: brakeline wait 5f6a1c1e-0d3b-4c59-9d0e-6c1f1ea9b001 --json
     """
-    with _told(as_json) as tell:
+    with telling(as_json) as tell:
         from brakeline import following
         from brakeline.access import access
 
         found = following.wait(access(url, namespace), run, tell, timeout_seconds)
-    _print(as_json, found, f"{found['status']}: {found['error'] or found.get('name')}")
+    show(as_json, found, f"{found['status']}: {found['error'] or found.get('name')}")
     raise typer.Exit(following.EXIT_CODES[found["status"]])
 
 
-def _wish(scenario: str, others: list[str] | None, **wish: Any) -> Any:
-    from brakeline import cluster_inputs
+@app.command()
+def logs(
+    run: Annotated[str, typer.Argument(help="The run's id.")],
+    task: Annotated[str, typer.Argument(help="One of its tasks; without it all.")] = "",
+    url: Url = "",
+    namespace: Namespace = "",
+    root: Annotated[
+        str,
+        typer.Option(help="s3://bucket/prefix of the runs' artifacts or log archive.", envvar="BRAKELINE_ARTIFACTS"),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print what the steps of a run said: from their pods, else from the store; and what was tried.
 
-    text, label = cluster_inputs.read_scenario(scenario)
-    return cluster_inputs.Wish(scenario=text, label=label, others=tuple(others or ()), **wish)
+    Example: brakeline logs 5f6a1c1e-0d3b-4c59-9d0e-6c1f1ea9b001 fit
+    """
+    with telling(as_json) as tell:
+        from brakeline import step_logs
+        from brakeline.access import access
 
-
-@contextmanager
-def _told(as_json: bool) -> Iterator[Any]:
-    """A voice on stderr for a verb's work, and its failure in words, as JSON too, and as an exit status."""
-    from brakeline.access import ClusterError
-    from brakeline.recordings import RecordingError
-
-    people = Console(stderr=True)
-    try:
-        yield lambda line: people.print(line, highlight=False, markup=False, soft_wrap=True)
-    except (ClusterError, RecordingError) as error:
-        people.print(str(error), highlight=False, markup=False, soft_wrap=True)
-        if as_json:
-            print(json.dumps({"status": "error", "error": str(error), "exit_code": error.exit_code}))
-        raise typer.Exit(error.exit_code) from error
-
-
-def _print(as_json: bool, found: dict[str, Any], shown: str | Table) -> None:
-    if as_json:
-        print(json.dumps(found))
-    else:
-        Console().print(shown, highlight=False, markup=False, soft_wrap=isinstance(shown, str))
+        found = step_logs.of_run(access(url, namespace), run, task, namespace, root)
+        for line in found.tried:
+            tell(line)
+    shown = "\n".join(f"── {log['task']}, {log['from']}\n{log['text'].rstrip()}" for log in found.logs)
+    show(as_json, {"run": run, "logs": found.logs, "tried": found.tried}, shown)
 
 
-def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> Table:
-    table = Table(*(column.replace("_", " ") for column in columns), box=None, header_style="bold")
-    for row in rows:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
-    return table
+@app.command("explain-cache")
+def explain_cache(
+    on_cluster: Annotated[bool, typer.Option("--cluster", help="The next submit, as far as it can be known.")] = False,
+    state: Annotated[
+        Path, typer.Option(help="Folder of everything that outlives a run.", envvar="BRAKELINE_STATE", file_okay=False)
+    ] = Path(".brakeline"),
+    runner: Annotated[Runner, typer.Option(help="Where the steps would run.")] = Runner.AUTO,
+    url: Url = "",
+    namespace: Namespace = "",
+    recorded: Recorded = None,
+    store: Store = "",
+    registry: Registry = "",
+    model_store: ModelStore = "",
+    rows: Rows = 400_000,
+    holdout_rows: HoldoutRows = 60_000,
+    scenario: Scenario = "default",
+    seed: Seed = 0,
+    trials: Trials = 8,
+    shards: Shards = 2,
+    name: Name = "stopping-distance",
+    deploy: Deploy = True,
+    others: Others = None,
+    allow_local_images: LocalImages = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell which tasks of the next run would come from the cache, and why the others would not.
 
+    Example: brakeline explain-cache --rows 20000 --seed 1 --json
+    """
+    with telling(as_json) as tell:
+        if on_cluster:
+            from brakeline import cluster_cache
+            from brakeline.access import access
 
-def _cell(value: Any) -> str:
-    return value[0] if isinstance(value, list) and value else str(value or "")
+            wish = wish_of(
+                scenario, others, recorded=recorded, store=store, registry=registry, model_store=model_store, rows=rows,
+                holdout_rows=holdout_rows, seed=seed, trials=trials, shards=shards, name=name, auto_deploy=deploy,
+            )  # fmt: skip
+            found = cluster_cache.of_next_submit(access(url, namespace), wish, allow_local_images)
+        else:
+            from brakeline import cluster_inputs, forecast, place
+            from brakeline.run import Request
+
+            text, _ = cluster_inputs.read_scenario(scenario)
+            request = Request(
+                state, "", recorded, rows, holdout_rows, seed, trials, shards, name, auto_deploy=deploy, scenario=text
+            )
+            found = forecast.of_request(request, place.choose(runner, tell))
+            for item in found["tasks"]:
+                item["verdict"] = "from the cache" if item["hit"] else "runs"
+    shown = [{**item, "why": "; ".join(item["why"])} for item in found["tasks"]]
+    show(as_json, found, table(("task", "verdict", "why"), shown))
