@@ -1,10 +1,16 @@
 """Entries to register, and registries of every kind to register them in."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from brakeline_register.registry import Entry, Paper, Registry, Source
+from brakeline_register.registry import Entry, Paper, Registry, Source, open_registry
 from brakeline_register.sqlite import SqliteRegistry
+
+from tests.orchestrator.test_recordings import certified
+from tests.register.description import GENERATIONS, file_of
+from tests.register.stand_in import TOKEN, StandIn, serving
 
 NAME = "stopping-distance"
 
@@ -32,7 +38,28 @@ def entry(content: str, **changes: object) -> Entry:
     return Entry(**{**vars(told), **changes})
 
 
-@pytest.fixture(params=["sqlite"])
-def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Registry:
-    """A registry of each kind, empty."""
-    return SqliteRegistry(tmp_path / "registry.sqlite")
+@pytest.fixture(params=["sqlite", *(f"kubeflow {one}" for one in GENERATIONS)])
+def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """A registry of each kind, empty: a file, and a service of each generation of its API."""
+    if request.param == "sqlite":
+        yield SqliteRegistry(tmp_path / "registry.sqlite")
+        return
+    with service(request.param.removeprefix("kubeflow "), tmp_path, monkeypatch) as held:
+        yield open_registry(held.url)
+    assert held.breaches == []
+
+
+@contextmanager
+def service(generation: str, folder: Path, monkeypatch: pytest.MonkeyPatch, secure: bool = False) -> Iterator[StandIn]:
+    """A stand-in of the service, and an environment that knows its token and trusts its authority alone.
+
+    Skips where no description is published.
+    """
+    if not file_of(generation).is_file():
+        pytest.skip(f"no description of the API at {file_of(generation)}")
+    certificate, authority = certified(folder)
+    (folder / "token").write_text(f"{TOKEN}\n")
+    monkeypatch.setenv("BRAKELINE_REGISTRY_TOKEN_FILE", str(folder / "token"))
+    monkeypatch.setenv("BRAKELINE_REGISTRY_CA", str(authority))
+    with serving(generation, certificate if secure else None) as held:
+        yield held

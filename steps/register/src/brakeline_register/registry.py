@@ -154,7 +154,11 @@ def open_registry(url: str) -> Registry:
         from brakeline_register.sqlite import SqliteRegistry
 
         return SqliteRegistry(Path(url.removeprefix("sqlite:///")))
-    raise UsageError(f"--registry: found {url!r}, allowed sqlite:///PATH", found=url)
+    if url.startswith(("https://", "http://")):
+        from brakeline_register.kubeflow import KubeflowRegistry
+
+        return KubeflowRegistry(url)
+    raise UsageError(f"--registry: found {url!r}, allowed sqlite:///PATH or https://HOST", found=url)
 
 
 def is_number(version: str) -> bool:
