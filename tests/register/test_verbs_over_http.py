@@ -37,7 +37,7 @@ def test_a_models_way_through_the_verbs(tiny: Chain, held: StandIn, tmp_path: Pa
     model = ("--model", tiny.model, "--passed-verdict", verdict, "--registered", out / "registered")
     assert "--keep" in ask("add", *model, code=2).error["message"]
     for _ in range(2):
-        added = ask("add", *model, "--keep", tmp_path / "models", "--run", "run-1", "--lineage", tiny.lineage).result
+        added = ask("add", *model, "--keep", tmp_path / "models", "--run", "run-1").result
         assert added["version"] == "1"
     ask("promote", "--registered", out / "registered", "--promoted", out / "promoted", "--by", "ann", "--why", "good")
     assert ask("champion", "--live", out / "live").result["version"] == "1"
