@@ -74,6 +74,13 @@ def test_the_branch_is_not_taken_when_the_gate_fails(run: Run) -> None:
     assert names(run(toy.looped, word="no")) == ["join", "judge", "make", "make", "make"]
 
 
+def test_a_step_is_told_the_run_by_the_name_that_people_know(run: Run) -> None:
+    """KFP's placeholder for the job's id is the id of our record."""
+    kept = run(toy.looking)
+    _, words, _ = json.loads(Path(kept.artifact("look", "out")["uri"]).read_text())
+    assert words == [kept.run_id]
+
+
 def test_a_failing_step_fails_the_run_with_its_own_words(run: Run) -> None:
     """The step's message and exit code arrive; what follows it does not run."""
     kept = run(toy.failing)

@@ -86,7 +86,7 @@ def fail(out: Output[Artifact]):
 
 @dsl.container_component
 def look(out: Output[Artifact]):
-    return toy("look", RECORD)
+    return toy("look", RECORD, dsl.PIPELINE_JOB_ID_PLACEHOLDER)
 
 
 @dsl.container_component

@@ -170,7 +170,8 @@ class LocalRunner:
         # Tries again are for pods that a cluster took away; what fails here would fail again.
         call["task_spec"].ClearField("retry_policy")
         start = time.monotonic()
-        outputs, ended = execute(**call)
+        # What a step is told for KFP's job id is our own run's, which people know.
+        outputs, ended = execute(**(call | {"unique_pipeline_id": self.record.run_id}))
         good, seconds = ended == status.Status.SUCCESS, time.monotonic() - start
         artifacts = {name: value for name, value in outputs.items() if isinstance(value, dsl.Artifact)}
         task = TaskRecord(
