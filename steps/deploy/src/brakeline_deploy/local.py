@@ -8,7 +8,7 @@ from stepkit.errors import Refused, StepError, UsageError
 from brakeline_deploy import differences, shadow
 from brakeline_deploy.endpoint import Endpoint
 from brakeline_deploy.store import POINTER, Store
-from brakeline_deploy.target import Before, Plan, Proof, Release, Standing, Trial
+from brakeline_deploy.target import Before, Overtaken, Plan, Proof, Release, Standing, Trial
 
 
 class LocalTarget:
@@ -16,6 +16,7 @@ class LocalTarget:
 
     def __init__(self, store: Store, endpoint: Endpoint | None, patience_s: float) -> None:
         self._store, self._endpoint, self._patience_s = store, endpoint, patience_s
+        self._put: str | None = None
 
     def plan(self, release: Release) -> Plan:
         """See `Target`."""
@@ -35,6 +36,7 @@ class LocalTarget:
         """See `Target`. The graph is in the store, whole and of the right sha256, before anything points to it."""
         self._store.install(release.model, release.version, release.sha256)
         self._store.serve(release.version)
+        self._put = release.version
 
     def prove(self, release: Release) -> Proof:
         """See `Target`."""
@@ -44,10 +46,12 @@ class LocalTarget:
 
     def restore(self, before: Before) -> None:
         """See `Target`."""
+        self._require_mine()
         self._store.serve(before.version)
 
     def remember(self, release: Release) -> None:
         """See `Target`."""
+        self._require_mine()
         self._store.remember(release.version)
 
     def roll_back(self, why: str) -> dict[str, Any]:
@@ -95,6 +99,13 @@ class LocalTarget:
             f"--canary-percent: version {release.version} gets no {percent} %, since the server gives no shares of its "
             "requests; --shadow gives it a copy of all of them"
         )
+
+    def _require_mine(self) -> None:
+        now = self._store.primary()
+        if now != self._put:
+            raise Overtaken(
+                f"{self._store.address(POINTER)}: somebody else made version {now} the primary, which stays"
+            )
 
     def _server(self) -> Endpoint:
         if self._endpoint is None:

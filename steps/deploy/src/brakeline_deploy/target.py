@@ -167,7 +167,9 @@ def cluster_place(address: str, name: str) -> ClusterPlace | None:
         return None
     parts = urlsplit(address)
     if parts.scheme != CLUSTER_SCHEME:
-        raise UsageError(f"--model-store: found {address!r}, allowed a folder, s3://bucket/prefix, or kserve://NAMESPACE/SERVICE")
+        raise UsageError(
+            f"--model-store: found {address!r}, allowed a folder, s3://bucket/prefix, or kserve://NAMESPACE/SERVICE"
+        )
     service = parts.path.strip("/") or name
     if "/" in service or not service:
         raise UsageError(f"--model-store: found service {service!r}, allowed one name: kserve://NAMESPACE/SERVICE")
