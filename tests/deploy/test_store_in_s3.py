@@ -152,3 +152,27 @@ def test_the_turn_of_a_killed_deployment_ends_by_itself(
     with store.turn():
         assert json.loads(s3.objects[f"{AT}/.deploy.lock"])["by"] != said["by"]
     assert f"{AT}/.deploy.lock" not in s3.objects
+
+
+def test_versions_are_removed_but_what_serves_and_what_is_gone_back_to(s3: ObjectStore, tmp_path: Path) -> None:
+    """65 and nothing changed for those; a dry run tells the sizes; a second call finds nothing more."""
+    store = RemoteStore(ROOT, NAME)
+    for version in ("1", "2", "3", "4"):
+        made = release(tmp_path, version, float(version))
+        store.install(made.model, version, made.sha256)
+        if version != "4":
+            store.serve(version)
+            store.remember(version)
+    store.shadow("4")
+    before = dict(s3.objects)
+    prune = ("brakeline-deploy", "prune", "--model-store", ROOT, "--versions")
+    for needed in ("2", "3", "4"):
+        assert command(*prune, f"1,{needed}").code == 65
+    told = command(*prune, "1", "--dry-run")
+    assert s3.objects == before
+    done = command(*prune, "1")
+    assert done.result["versions"] == told.result["versions"]
+    assert done.result["versions"][0]["freed_bytes"] > 100
+    assert set(before) - set(s3.objects) == {f"{AT}/1/model.onnx", f"{AT}/1/model.onnx.sha256"}
+    assert command(*prune, "1").result["versions"] == [{"version": "1", "freed_bytes": 0}]
+    assert command("brakeline-deploy", "status", "--model-store", ROOT).result["shadow"] == "4"

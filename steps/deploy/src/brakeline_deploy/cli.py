@@ -117,3 +117,18 @@ def status(model_store: Store = DEFAULT_STORE, name: Name = DEFAULT_NAME) -> Res
 
     with places.opened(places.Asked(model_store, name)) as target:
         return Result(facts={"name": name, **target.standing().describe()})
+
+
+@app.step("prune", of_the_world=True)
+def prune(
+    versions: Annotated[str, text("Versions to remove from the model store, as 1,2,3")] = "",
+    model_store: Store = DEFAULT_STORE,
+    name: Name = DEFAULT_NAME,
+    dry_run: Annotated[bool, text("Say what would go, and change nothing")] = False,
+) -> Result:
+    """Remove versions' graphs from a model store; refuse (65) what serves, its shadow, and what is gone back to."""
+    from brakeline_deploy import places
+
+    listed = [version.strip() for version in versions.split(",") if version.strip()]
+    gone = places.pruned(places.Asked(model_store, name), listed, dry_run)
+    return Result(facts={"name": name, "dry_run": dry_run, "versions": gone})

@@ -69,7 +69,8 @@ class LocalTarget:
     def standing(self) -> Standing:
         """See `Target`."""
         store = self._store
-        return Standing(store.primary(), store.proven(), store.previous(), store.last())
+        shadow = (store.pointer() or {}).get("shadow")
+        return Standing(store.primary(), store.proven(), store.previous(), store.last(), shadow)
 
     def try_shadow(self, release: Release, trial: Trial | None, patience_s: float) -> dict[str, Any]:
         """See `Target`. Raises UsageError where nothing is served, or this is; TryAgain for too little traffic."""

@@ -1,11 +1,13 @@
 """The target that the command line asks for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from stepkit import objects
+from stepkit.errors import UsageError
 from stepkit.executor import ExecutorInput
 
 from brakeline_deploy.access import POD_TOKEN, Access, access
@@ -55,6 +57,17 @@ def opened(asked: Asked, *, at_work: bool = False, proves: bool = True) -> Itera
         known = Access(POD_TOKEN, known.ca_bundle)
     place = replace(place, namespace=cluster.namespace)
     yield KServeTarget(cluster, place, known, asked.timeout_seconds, server=asked.server, take_over=asked.take_over)
+
+
+def pruned(asked: Asked, versions: Sequence[str], dry_run: bool) -> list[dict[str, Any]]:
+    """Remove versions from a model store. Raises UsageError for a cluster, which keeps none; and as `opened`."""
+    if "://" in asked.model_store and not objects.is_remote(asked.model_store):
+        raise UsageError(f"--model-store: found {asked.model_store}, allowed a folder, or s3://bucket/prefix")
+    from brakeline_deploy import pruning
+
+    store = _store(asked)
+    with nullcontext() if dry_run else store.turn():
+        return pruning.prune(store, versions, dry_run)
 
 
 def _store(asked: Asked) -> Store:

@@ -60,6 +60,14 @@ class RemoteStore(Store):
         recorded = (self.read(f"{version}/{CHECKSUM_FILE}") or b"").split()
         return recorded[0].decode(errors="replace") if recorded else None
 
+    def remove(self, version: str, dry_run: bool) -> int:
+        """See `Store`. The checksum goes first: without it there is no such version."""
+        size = objects.size_of(self.address(version))
+        if size and not dry_run:
+            objects.delete(self.address(f"{version}/{CHECKSUM_FILE}"))
+            objects.delete(self.address(version))
+        return size
+
     @contextmanager
     def turn(self) -> Iterator[None]:
         """See `Store`. A lease that is renewed while the block lasts; what a killed deployment left ends by itself."""

@@ -51,6 +51,10 @@ class Store(ABC):
         """The sha256 of a version's graph, or None where the store has no such version."""
 
     @abstractmethod
+    def remove(self, version: str, dry_run: bool) -> int:
+        """Remove a version's graph, whole or not at all; its size [byte], 0 where there is none."""
+
+    @abstractmethod
     def turn(self) -> AbstractContextManager[None]:
         """One deployment at a time changes a store. Raises TryAgain while another one does."""
 
@@ -210,6 +214,16 @@ class ModelStore(Store):
         """See `Store`."""
         folder = self._folder / version
         return model_sha256(folder) if (folder / MODEL_FILE).is_file() else None
+
+    def remove(self, version: str, dry_run: bool) -> int:
+        """See `Store`."""
+        folder = self._folder / version
+        size = artifacts.size_of(folder) if folder.is_dir() else 0
+        if folder.is_dir() and not dry_run:
+            doomed = artifacts.staging_path(folder)
+            folder.rename(doomed)
+            artifacts.discard(doomed)
+        return size
 
     @contextmanager
     def turn(self) -> Iterator[None]:

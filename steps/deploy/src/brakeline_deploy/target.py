@@ -74,16 +74,18 @@ class Before:
 
 @dataclass(frozen=True)
 class Standing:
-    """What serves now, which version was proven last, and what happened last."""
+    """What serves now and in its shadow, which version was proven last, and what happened last."""
 
     version: str | None
     proven: str | None
     previous: str | None
     last: dict[str, Any]
+    shadow: str | None = None
 
     def describe(self) -> dict[str, Any]:
         """As JSON."""
-        return {"version": self.version, "proven": self.proven, "previous": self.previous, "last": self.last}
+        versions = {"version": self.version, "proven": self.proven, "previous": self.previous, "shadow": self.shadow}
+        return {**versions, "last": self.last}
 
 
 class Target(Protocol):

@@ -132,6 +132,12 @@ def exists(uri: str) -> bool:
         return all(there.get(name) == listed.bytes for name, listed in contents.items())
 
 
+def size_of(uri: str) -> int:
+    """Size of all objects below a prefix [byte]; 0 where there is none. Raises as `fetch`, missing aside."""
+    with answered(uri):
+        return sum(_sizes(place(uri)).values())
+
+
 def delete(uri: str) -> None:
     """Remove the object, and all objects below it; nothing there is as well. Raises as `fetch`, missing aside."""
     import obstore  # noqa: PLC0415  native code that only this needs
