@@ -4,7 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,38 @@ class StepRefused(Exception):
         self.exit_code = exit_code
 
 
-def call(step: str, verb: str, **options: Any) -> dict[str, Any]:
+def call(
+    step: str, verb: str, *, tell: Callable[[dict[str, Any]], None] | None = None, **options: Any
+) -> dict[str, Any]:
     """Run `brakeline-<step> <verb>` with options by name and return its line of result.
 
-    An option that is None or empty is left out, a list repeats, a truth is a flag. Raises StepRefused.
+    An option that is None or empty is left out, a list repeats, a truth is a flag. `tell` gets each line of the diary
+    as it is written. Raises StepRefused.
     """
     words = [script(f"brakeline-{step}"), verb]
     for name, value in options.items():
         words += _option(name, value)
-    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise StepRefused(step, verb, _last_error(done.stderr), done.returncode)
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    # The result goes to a file, so that neither it nor the diary can fill a pipe that nobody reads.
+    with tempfile.TemporaryFile("w+") as result:
+        child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=result, stderr=subprocess.PIPE, text=True)
+        assert child.stderr is not None
+        diary = list[str]()
+        try:
+            for line in child.stderr:
+                diary.append(line)
+                if tell and (said := _said(line)):
+                    tell(said)
+        except BaseException:
+            # Ctrl-C, or an error of `tell`: the step ends as well.
+            child.terminate()
+            raise
+        finally:
+            child.wait()
+        if child.returncode:
+            raise StepRefused(step, verb, _last_error("".join(diary)), child.returncode)
+        result.seek(0)
+        told: dict[str, Any] = json.loads(result.read())
+        return told
 
 
 def script(name: str) -> str:
@@ -50,10 +70,16 @@ def _option(name: str, value: Any) -> list[str]:
 
 def _last_error(diary: str) -> str:
     for line in reversed(diary.splitlines()):
-        try:
-            said = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(said, dict) and said.get("level") == "error":
+        said = _said(line)
+        if said.get("level") == "error":
             return str(said.get("message", ""))
     return diary.strip()[-500:]
+
+
+def _said(line: str) -> dict[str, Any]:
+    """A line of the diary, empty where it is none."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}

@@ -1,0 +1,140 @@
+"""A registered version put into service, and gone back from: the target and the registry say the same in the end.
+
+The target changes first, the registry follows. Killed between the two, the same call again mends it.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from brakeline import steps
+from brakeline.refusals import Refused
+from brakeline.steps import StepRefused
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where versions are registered and where one is served: a folder, s3://bucket/prefix or kserve://NAMESPACE/SERVICE.
+
+    `token_file` and `ca_bundle` are for the server.
+    """
+
+    registry: str
+    name: str
+    target: str
+    server: str = ""
+    token_file: str = ""
+    ca_bundle: str = ""
+    timeout_s: int = 60
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a version comes into service: at once, after a trial as a shadow, or as a canary for a share of requests."""
+
+    shadow: bool = False
+    after_requests: int = 0
+    within_m: float = 0.5
+    within_share: float = 1.0
+    shadow_seconds: int = 3600
+    canary_percent: int = 0
+    storage_uri: str = ""
+    take_over: bool = False
+
+
+def plan(place: Place, version: str, manner: Manner, tell: Tell) -> dict[str, Any]:
+    """What a deployment would change, as facts and as a diff. Raises Refused."""
+    with _fetched(place, version, tell) as files, _refusals():
+        return steps.call(
+            "deploy", "plan", tell=tell, **files, model_store=place.target, storage_uri=manner.storage_uri,
+            take_over=manner.take_over,
+        )  # fmt: skip
+
+
+def deploy(place: Place, version: str, manner: Manner, by: str, why: str, tell: Tell) -> dict[str, Any]:
+    """Serve a version and prove it; once all requests are its own, it is the registry's live one. Raises Refused."""
+    with _fetched(place, version, tell) as files, tempfile.TemporaryDirectory() as scratch, _refusals():
+        done = steps.call(
+            "deploy", "apply", tell=tell, **files, endpoint=Path(scratch) / "endpoint", model_store=place.target,
+            **_server(place), **manner.__dict__,
+        )  # fmt: skip
+    told: dict[str, Any] = {"version": version, "promoted": False}
+    for key in ("name", "url", "before", "shadow", "canary", "percent", "compared"):
+        if key in done:
+            told[key] = done[key]
+    if done["version"] != version or "shadow" in done or "canary" in done:
+        return {**told, "serving": done["version"]}
+    return {**told, "serving": version, "promoted": _promote(place, version, by, why)}
+
+
+def roll_back(place: Place, by: str, why: str, tell: Tell) -> dict[str, Any]:
+    """Serve what was proven before the present version, and make it the registry's live one. Raises Refused."""
+    with _refusals():
+        stands = steps.call("deploy", "status", model_store=place.target, name=place.name)
+        live = _live(place)
+    last = stands["last"]
+    if last.get("back_to") == stands["version"] and last.get("instead_of") == live:
+        # Went back already, and was killed before the registry heard of it.
+        done = {"version": stands["version"], "instead_of": live, "confirmed": False}
+    else:
+        with _refusals():
+            done = steps.call(
+                "deploy", "rollback", tell=tell, model_store=place.target, name=place.name, **_server(place), why=why
+            )
+    promoted = _promote(place, done["version"], by, why)
+    facts = {key: done.get(key) for key in ("version", "instead_of", "confirmed")}
+    return {"name": place.name, **facts, "promoted": promoted}
+
+
+@contextmanager
+def _fetched(place: Place, version: str, tell: Tell) -> Iterator[dict[str, Path]]:
+    """A registered version's files, as options of deploy's verbs."""
+    with tempfile.TemporaryDirectory(prefix="brakeline-") as scratch:
+        files = {key: Path(scratch) / key for key in ("model", "passed_verdict", "registered")}
+        with _refusals():
+            steps.call(
+                "register", "fetch", tell=tell, version=version, registry=place.registry, name=place.name, **files
+            )
+        yield files
+
+
+def _promote(place: Place, version: str, by: str, why: str) -> bool:
+    """Make a version the registry's live one, which it may be already."""
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            steps.call(
+                "register", "promote", promoted=Path(scratch) / "promoted", version=version, registry=place.registry,
+                name=place.name, by=by, why=why,
+            )  # fmt: skip
+        except StepRefused as error:
+            told = f"version {version} serves, but the registry does not say so yet: {error}; run the same call again"
+            raise Refused(told, error.exit_code) from error
+    return True
+
+
+def _live(place: Place) -> str | None:
+    listed = steps.call("register", "list", registry=place.registry, name=place.name)
+    return next((str(known["version"]) for known in listed["versions"] if known["state"] == "live"), None)
+
+
+def _server(place: Place) -> dict[str, Any]:
+    return {
+        "server": place.server,
+        "token_file": place.token_file,
+        "ca_bundle": place.ca_bundle,
+        "timeout_seconds": place.timeout_s,
+    }
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """A step's refusal as ours."""
+    try:
+        yield
+    except StepRefused as error:
+        raise Refused(str(error), error.exit_code) from error

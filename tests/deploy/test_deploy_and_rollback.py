@@ -1,0 +1,150 @@
+"""`brakeline deploy` and `brakeline rollback`: target and registry say the same in the end, killed or not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stepkit.verdict import sealed
+
+from tests.conftest import BIN, Chain, Done, command
+from tests.deploy.releases import NAME, release
+from tests.serving.conftest import Server, start
+
+__all__ = ["start"]  # a fixture
+
+
+@dataclass
+class State:
+    """A state folder with registered versions, and a server that follows its model store."""
+
+    folder: Path
+    server: Server
+
+    def brakeline(self, *words: object) -> Done:
+        """A verb of the orchestrator."""
+        return command("brakeline", *words, *self.options())
+
+    def options(self) -> list[object]:
+        return ["--state", self.folder, "--server", self.server.url, "--timeout-s", "15", "--json"]
+
+    def live(self) -> str | None:
+        """What the registry says."""
+        registry = f"sqlite:///{self.folder}/registry.sqlite"
+        listed = command("brakeline-register", "list", "--registry", registry).result["versions"]
+        return next((version["version"] for version in listed if version["state"] == "live"), None)
+
+    def last(self) -> dict[str, Any]:
+        """What happened last."""
+        done = command("brakeline-deploy", "status", "--model-store", self.folder / "models")
+        return dict(done.result["last"])
+
+    def primary(self) -> str | None:
+        """What the store says."""
+        file = self.folder / "models" / NAME / "serving.json"
+        return json.loads(file.read_text())["primary"] if file.exists() else None
+
+
+@pytest.fixture
+def state(tmp_path: Path, tiny: Chain, start: Callable[..., Server]) -> Iterator[State]:
+    """Three versions, registered as the pipeline does."""
+    folder = tmp_path / "state"
+    judged = json.loads(tiny.verdict.read_text())
+    gates = [gate | {"passed": True, "value": min(0, gate["limit"])} for gate in judged["gates"]]
+    for number, scale in enumerate((2.0, 3.0, 4.0), 1):
+        made = release(tmp_path, str(number), scale)
+        said = {key: value for key, value in judged.items() if key != "seal"}
+        said |= {"passed": True, "gates": gates, "model_sha256": made.sha256}
+        made.verdict.write_text(json.dumps(sealed(said)))
+        files = ("--model", made.model, "--passed-verdict", made.verdict, "--registered", tmp_path / "registered")
+        done = command("brakeline-register", "add", *files, "--registry", f"sqlite:///{folder}/registry.sqlite")
+        assert done.code == 0, done.stderr
+    yield State(folder, start("--model-store", str(folder / "models")))
+
+
+def told(done: Done) -> dict[str, Any]:
+    assert done.code == 0, done.stderr
+    return done.result
+
+
+def test_versions_are_deployed_and_gone_back_from_with_the_registry(state: State) -> None:
+    """Deploy 1 and 2, roll back: what serves is the live one each time, on record with who and why."""
+    planned = told(state.brakeline("deploy", "1", "--plan"))
+    assert (planned["now"], planned["then"], state.primary(), state.live()) == (None, "1", None, None)
+    first = told(state.brakeline("deploy", "1", "--why", "the first"))
+    assert (first["serving"], first["promoted"], state.primary(), state.live()) == ("1", True, "1", "1")
+    told(state.brakeline("deploy", "2", "--by", "ana"))
+    assert (state.primary(), state.live()) == ("2", "2")
+    back = told(state.brakeline("rollback", "--why", "warns too late", "--by", "ben"))
+    assert (back["version"], back["instead_of"], back["confirmed"]) == ("1", "2", True)
+    assert (state.primary(), state.live()) == ("1", "1")
+    registry = f"sqlite:///{state.folder}/registry.sqlite"
+    changes = command("brakeline-register", "show", "--version", "1", "--registry", registry).result["changes"]
+    assert (changes[-1]["by"], changes[-1]["why"]) == ("ben", "warns too late")
+    assert state.brakeline("rollback").code == 2
+    missing = state.brakeline("deploy", "9")
+    assert missing.code == 65
+    assert "version 9" in json.loads(missing.stdout)["error"]
+
+
+def test_a_shadow_is_no_live_version(state: State) -> None:
+    """As a shadow alone a version is not promoted: what serves is still the one before."""
+    told(state.brakeline("deploy", "1"))
+    done = told(state.brakeline("deploy", "2", "--shadow"))
+    assert (done["serving"], done["shadow"], done["promoted"]) == ("1", "2", False)
+    assert (state.primary(), state.live()) == ("1", "1")
+
+
+@pytest.mark.parametrize("verb", ["deploy", "rollback"])
+def test_killed_between_target_and_registry_the_same_call_mends(state: State, verb: str) -> None:
+    """SIGKILL once the target has changed and before the registry has: called again, both say the same, once."""
+    told(state.brakeline("deploy", "1"))
+    told(state.brakeline("deploy", "2"))
+    words, wanted = (("deploy", "3"), "3") if verb == "deploy" else (("rollback", "--why", "late"), "1")
+    child = subprocess.Popen(
+        [str(word) for word in (BIN / "brakeline", *words, *state.options())],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    until(lambda: state.primary() == wanted)
+    # As long as this holds the registry's file, nobody can promote: the call waits there, and is killed there.
+    with contextlib.closing(sqlite3.connect(state.folder / "registry.sqlite", isolation_level=None)) as held:
+        held.execute("BEGIN IMMEDIATE")
+        until(lambda: wanted in (state.last().get("version"), state.last().get("back_to")))
+        time.sleep(0.5)
+        assert child.poll() is None
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait(10)
+    assert (state.primary(), state.live()) == (wanted, "2")
+    again = told(state.brakeline(*words))
+    assert (state.primary(), state.live(), again["promoted"]) == (wanted, wanted, True)
+
+
+def test_a_version_that_fails_leaves_both_as_they_were(state: State) -> None:
+    """The server does not come to serve it: 69, the version before serves, and the registry was not touched."""
+    told(state.brakeline("deploy", "1"))
+    os.kill(state.server.process.pid, signal.SIGSTOP)
+    try:
+        failed = command("brakeline", "deploy", "2", "--state", state.folder, "--server", state.server.url,
+                         "--timeout-s", "1", "--json")  # fmt: skip
+    finally:
+        os.kill(state.server.process.pid, signal.SIGCONT)
+    assert failed.code == 69
+    assert state.server.url in json.loads(failed.stdout)["error"]
+    assert (state.primary(), state.live()) == ("1", "1")
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
