@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from rich.console import Console
 
 from brakeline import __version__, recordings
 from brakeline.images import NotBuilt
-from brakeline.place import Address, NoEngine, Runner, ServerFailed
+from brakeline.place import NoEngine, Runner, ServerFailed
 from brakeline.verbs import cluster, deployment, feedback, lineage, models, upkeep, watch
 
 app = typer.Typer(
@@ -64,6 +63,10 @@ AutoDeploy = Annotated[bool, typer.Option("--deploy/--no-deploy", help="Deploy, 
 Where = Annotated[
     Runner, typer.Option(help="Where the steps run; auto takes docker where an engine answers and images are current.")
 ]
+Idempotency = Annotated[
+    str, typer.Option(help="A key of yours: a run that ended under it is found, not made again.", metavar="KEY")
+]
+Reason = Annotated[str, typer.Option(help="Why, for the run's record.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
@@ -103,13 +106,15 @@ def run_pipeline(
     cache: Cache = True,
     deploy: AutoDeploy = True,
     runner: Where = Runner.AUTO,
+    idempotency: Idempotency = "",
+    reason: Reason = "",
     as_json: AsJson = False,
 ) -> None:
     """Run the pipeline before a server that is up, or before one that is up for the time of the run.
 
     Example: brakeline run --runner docker --json
     """
-    from brakeline import place, run
+    from brakeline import once, place, run
     from brakeline.narrator import narrator
 
     request = run.Request(
@@ -124,11 +129,11 @@ def run_pipeline(
         auto_deploy=deploy,
         scenario=scenario,
         cached=cache,
+        idempotency=idempotency,
+        reason=reason,
     )
-    with _failures_told(as_json), narrator() as told:
-        where = place.choose(runner, told.tell)
-        with nullcontext(Address(server, server)) if server else run.server(request, where, 0) as address:
-            kept = run.execute(replace(request, server=address.steps), where, told)
+    with _failures_told(as_json), narrator() as told, once.claimed(state, idempotency, told.tell) as before:
+        kept = before or run.carry_out(request, place.choose(runner, told.tell), told)
     told_facts = run.summary(kept)
     if as_json:
         print(json.dumps(told_facts))

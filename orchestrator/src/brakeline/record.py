@@ -4,7 +4,7 @@ import json
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import InitVar, asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class TaskRecord:
 
 @dataclass
 class RunRecord:
-    """All of a run that outlives it."""
+    """All of a run that outlives it; `idempotency` is its caller's key, and `reason` why it was made."""
 
     run_id: str
     runner: str
@@ -41,12 +41,25 @@ class RunRecord:
     started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     seconds: float = 0.0
     tasks: list[TaskRecord] = field(default_factory=list)
+    idempotency: str = ""
+    reason: str = ""
+    is_new: InitVar[bool] = True
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, is_new: bool) -> None:
         self._start = time.monotonic()
         self._lock = threading.Lock()
+        if not is_new:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         self.write()
+
+    @staticmethod
+    def read(folder: Path) -> "RunRecord":
+        """A run as its record has it. Raises OSError, ValueError, TypeError, KeyError."""
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        tasks = [TaskRecord(**task) for task in content.pop("tasks")]
+        known = {name: value for name, value in content.items() if name in RunRecord.__dataclass_fields__}
+        return RunRecord(**{**known, "folder": folder, "tasks": tasks}, is_new=False)
 
     def add(self, task: TaskRecord) -> None:
         """Note that a task ended."""

@@ -4,8 +4,8 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class Request:
     auto_deploy: bool = True
     scenario: str = "default"
     cached: bool = True
+    idempotency: str = ""
+    reason: str = ""
 
 
 class Interrupted(Exception):
@@ -80,6 +82,12 @@ def server(request: Request, where: Place, port: int) -> AbstractContextManager[
     return where.server(state / "models", state / "server.log", port)
 
 
+def carry_out(request: Request, where: Place, narrator: Narrator) -> RunRecord:
+    """Run the pipeline before the server asked for, or before one that is up meanwhile. Raises as `execute`."""
+    with nullcontext(Address(request.server, request.server)) if request.server else server(request, where, 0) as found:
+        return execute(replace(request, server=found.steps), where, narrator)
+
+
 def execute(request: Request, where: Place, narrator: Narrator) -> RunRecord:
     """Run the pipeline. The record says how it ended; nothing is raised for a failed step.
 
@@ -89,7 +97,9 @@ def execute(request: Request, where: Place, narrator: Narrator) -> RunRecord:
     runs, run_id = state / "runs", record.new_run_id()
     given = arguments(request, state, recordings.bring_in(request.recorded, runs / "inputs"))
     launcher = where.launcher(state, run_id, request.server)
-    kept = RunRecord(run_id, launcher.name, runs / run_id, given)
+    kept = RunRecord(
+        run_id, launcher.name, runs / run_id, given, idempotency=request.idempotency, reason=request.reason
+    )
     narrator.tell(f"run {run_id} in {kept.folder}")
     runner = LocalRunner(kept, narrator, state / "cache" if request.cached else None, launcher)
     try:
