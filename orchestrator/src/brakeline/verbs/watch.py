@@ -87,7 +87,8 @@ def _look(
     interval_s = _time(interval)
     submitter = trigger.Command(_to(to), state.absolute(), _known(recorded), more)
     address = Address(server, token_file, ca_file)
-    with watching.alone(state), watching.ended_by_signals(submitter):
+    with watching.alone(state):
+        watching.end_by_signals(submitter)
         watch = watching.Watch(address, rule, state, submitter, to, time.time, dry_run, wait=once)
         while True:
             looked = watch.step()
