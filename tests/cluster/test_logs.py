@@ -59,10 +59,10 @@ def test_each_iteration_of_a_loop_is_there(way: Access, pods: Pods, run_id: str)
 def test_what_the_pods_have_not_the_store_may_have(way: Access, pods: Pods, store: ObjectStore, run_id: str) -> None:
     """The launcher's artifact below the run's root; of what is elsewhere nothing is taken."""
     pods.add("a", "fit says", of(run_id, "fit"))
-    key = f"/pipeline-artifacts/runs/brakeline/{run_id}/search/0a1b/executor-logs"
+    key = f"/pipeline-artifacts/runs/brakeline/{run_id}/search/0a1b/executor-logs-1"
     store.objects[key] = "search said ümlaut".encode()
     store.objects["/pipeline-artifacts/runs/brakeline/another/search/0a1b/executor-logs"] = b"another"
-    store.objects[key.replace("executor-logs", "results")] = b"no log"
+    store.objects[key.replace("executor-logs-1", "results")] = b"no log"
     found = step_logs.of_run(way, run_id, root=ROOT)
     assert {(log["task"], log["text"]) for log in found.logs} == {("fit", "fit says"), ("search", "search said ümlaut")}
     assert [log["from"] for log in found.logs if log["task"] == "search"] == [f"s3:/{key}"]

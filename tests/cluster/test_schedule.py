@@ -27,11 +27,12 @@ START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
         ("0 3 * * mon-fri", "0 0 3 * * mon-fri", ["2026-11-25T03:00:00", "2026-11-26T03:00:00"]),
         ("0 3 29 2 *", "0 0 3 29 2 *", ["2028-02-29T03:00:00", "2032-02-29T03:00:00"]),
         ("0 3 1 * 0", "0 0 3 1 * 0", ["2026-11-29T03:00:00", "2026-12-01T03:00:00"]),
+        ("0 3 */31 * sun", "0 0 3 */31 * sun", ["2027-08-01T03:00:00", "2028-10-01T03:00:00"]),
         ("0 3 1,15 JAN ?", "0 0 3 1,15 JAN ?", ["2027-01-01T03:00:00", "2027-01-15T03:00:00"]),
     ],
 )
 def test_five_fields_become_six_and_come_when_said(text: str, six: str, coming: list[str]) -> None:
-    """Worked by hand from Tuesday 2026-11-24 12:00 UTC; where day and weekday are both restricted, either will do."""
+    """Worked by hand from Tuesday 2026-11-24 12:00 UTC; where neither day nor weekday has a star, either will do."""
     parsed = cron.parse(text)
     assert parsed.text == six and parsed.converted == (len(text.split()) == 5)
     assert [at.isoformat()[:19] for at in islice(parsed.next(START), 2)] == coming

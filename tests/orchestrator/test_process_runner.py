@@ -81,6 +81,13 @@ def test_a_step_is_told_the_run_by_the_name_that_people_know(run: Run) -> None:
     assert words == [kept.run_id]
 
 
+def test_what_failed_is_not_tried_again_here(run: Run) -> None:
+    """Tries again are for pods that a cluster lost: on this machine a failing step runs once."""
+    kept = run(toy.failing_with_tries)
+    said = (kept.folder / "steps.log").read_text().splitlines()
+    assert kept.status == record.FAILED and len(said) == 1
+
+
 def test_a_failing_step_fails_the_run_with_its_own_words(run: Run) -> None:
     """The step's message and exit code arrive; what follows it does not run."""
     kept = run(toy.failing)

@@ -115,6 +115,11 @@ def failing():
     ship(verdict=broken.outputs["out"])
 
 
+@dsl.pipeline(name="failing-with-tries")
+def failing_with_tries():
+    fail().set_retry(3, backoff_duration="1s")
+
+
 @dsl.pipeline(name="failing-in-loop")
 def failing_in_loop(shards: list[str] = ["a", "b", "c"]):  # noqa: B006
     with dsl.ParallelFor(shards):

@@ -1,7 +1,8 @@
 """Cron expressions as the scheduler of Kubeflow Pipelines reads them: six fields, the first of them seconds, in UTC.
 
-What people write has five fields (minute, hour, day, month, weekday); a 0 for the second goes before. A day matches
-when both day and weekday do, or, where both are restricted, when either does.
+What people write has five fields (minute, hour, day, month, weekday); a 0 for the second goes before. Unconverted they
+would be taken too, and read as second to month: '0 3 * * *' would come each hour. A day matches when both day and
+weekday do, or, where neither has a star in it, when either does.
 """
 
 import re
@@ -66,10 +67,14 @@ def parse(text: str) -> Cron:
         )
     six = fields if len(fields) == 6 else ["0", *fields]
     sets = tuple(_set(field, *about) for field, about in zip(six, _FIELDS, strict=True))
-    cron = Cron(" ".join(six), len(fields) == 5, sets, six[3] in {"*", "?"}, six[5] in {"*", "?"})
+    cron = Cron(" ".join(six), len(fields) == 5, sets, _has_star(six[3]), _has_star(six[5]))
     if next(cron.next(datetime.now(UTC)), None) is None:
         raise UnusableAccess(f"cron {text!r}: no day is ever like this")
     return cron
+
+
+def _has_star(field: str) -> bool:
+    return any(part[0] in "*?" for part in field.split(","))
 
 
 def _set(field: str, name: str, low: int, high: int, names: dict[str, int]) -> frozenset[int]:

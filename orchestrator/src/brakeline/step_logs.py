@@ -99,7 +99,8 @@ def _from_store(found: Found, run_id: str, tasks: set[str], root: str, pods: dic
 def _task_of_key(key: str, run_id: str, pods: dict[str, str]) -> str:
     """The task whose log an object is; "" where it is none of the run's."""
     *folders, name = key.split("/")
-    if name == "executor-logs" and run_id in folders:
+    # Of a task that was tried again each try has its own: executor-logs-0, executor-logs-1.
+    if name.startswith("executor-logs") and run_id in folders:
         return next((part for part in folders[folders.index(run_id) + 1 :] if part in TABLE), "")
     return next((pods[part] for part in folders if part in pods), "") if name == "main.log" else ""
 
