@@ -26,6 +26,8 @@ def slipped_to_register(model: str, verdict: str, registry: str, store: str):
         model=made.output,
         passed_verdict=judged.output,
         dossier=evidence.output,
+        # The refusal comes before the chain is read.
+        lineage=judged.output,
         registry=registry,
         name="stopping-distance",
         keep="",
