@@ -103,6 +103,11 @@ def send(recorded: str | None, prefix: str) -> str:
     return uri
 
 
+def read(uri: str) -> bytes:
+    """The whole of one object of a store. Raises RecordingError."""
+    return b"".join(_content(uri))
+
+
 def _content(recorded: str | None) -> Iterator[bytes]:
     if recorded is None:
         return
