@@ -151,7 +151,7 @@ def _remote_model(report: Report, registry: str) -> None:
     """A model in a store is fetched by register, which holds it to the recorded hashes."""
     version = report.version
     with tempfile.TemporaryDirectory(prefix="brakeline-lineage-") as scratch:
-        files = {each: Path(scratch) / each for each in ("model", "passed_verdict", "registered")}
+        files: dict[str, Any] = {each: Path(scratch) / each for each in ("model", "passed_verdict", "registered")}
         try:
             known = {"version": version["version"], "name": version["model"]}
             steps.call("register", "fetch", registry=registry, **known, **files)
