@@ -10,7 +10,7 @@ from brakeline import images, place
 @cache
 def _reach() -> tuple[Any, str]:
     try:
-        return place._engine(), ""
+        return place.engine(), ""
     except place.NoEngine as error:
         return None, f"{error}: container tests need one (docker.io, dockerd)"
 

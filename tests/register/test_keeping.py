@@ -111,7 +111,7 @@ def test_an_altered_object_is_refused(model: Path, tmp_path: Path, monkeypatch: 
 def test_what_is_gone_is_told(keep: str, model: Path, tmp_path: Path) -> None:
     """A version that was pruned, and a paper that never was: 65, which one, and where it should be."""
     made = put(keep, model)
-    assert keeping.forget(made.uri) == (None if keep.startswith("s3") else artifacts.size_of(model))
+    assert keeping.forget(made.uri) >= artifacts.size_of(model)  # in a store a listing of them lies beside the files
     assert not keeping.forget(made.uri)
     with pytest.raises(StepError, match=made.sha256) as gone:
         keeping.bring(made, tmp_path / "again")

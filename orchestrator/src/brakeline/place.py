@@ -68,7 +68,7 @@ def choose(wanted: Runner, tell: Callable[[str], None]) -> Place:
         return OnThisMachine()
     try:
         named = images.for_containers()
-        return InContainers(_engine(), named)
+        return InContainers(engine(), named)
     except (NoEngine, images.NotBuilt) as error:
         if wanted == Runner.DOCKER:
             raise
@@ -170,7 +170,8 @@ class InContainers:
             network.remove()
 
 
-def _engine() -> Any:
+def engine() -> Any:
+    """A client of the container engine. Raises NoEngine."""
     try:
         import docker  # noqa: PLC0415  an extra of this package
         from docker.errors import DockerException  # noqa: PLC0415

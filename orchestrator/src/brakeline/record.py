@@ -1,5 +1,7 @@
 """The record of a run: `run.json` in the run's folder, rewritten whole as each task ends."""
 
+import contextlib
+import fcntl
 import json
 import os
 import threading
@@ -10,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA_VERSION = 1
+_ALIVE = ".alive"
+# For folders of a run that is only beginning, and of runs that held no lock yet: only time tells that they ended.
+_ENDED_AFTER_S = 24 * 3600.0
 RUNNING, SUCCEEDED, REFUSED, FAILED, INTERRUPTED = "running", "succeeded", "refused", "failed", "interrupted"
 
 
@@ -51,6 +56,9 @@ class RunRecord:
         if not is_new:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
+        # The kernel lets go of it when the process ends, however it ends.
+        self._alive = (self.folder / _ALIVE).open("w")
+        fcntl.flock(self._alive, fcntl.LOCK_EX)
         self.write()
 
     @staticmethod
@@ -71,6 +79,7 @@ class RunRecord:
         """Note how the run ended."""
         self.status, self.error = status, error
         self.write()
+        self._alive.close()
 
     def task(self, name: str) -> TaskRecord | None:
         """The last task of a name, or None where it did not run."""
@@ -89,6 +98,28 @@ class RunRecord:
             staged = self.folder / f".run.json.{os.getpid()}"
             staged.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
             staged.replace(self.folder / "run.json")
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether the process of the run in a folder lives."""
+    try:
+        with (folder / _ALIVE).open() as alive:
+            fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return _began_lately(folder)
+    return False
+
+
+def _began_lately(folder: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        if content.get("status") != RUNNING:
+            return False
+    with contextlib.suppress(OSError):
+        return time.time() - folder.stat().st_mtime < _ENDED_AFTER_S
+    return False
 
 
 def new_run_id() -> str:

@@ -126,17 +126,17 @@ def find_text(version: Version, name: str) -> str | None:
         return None
 
 
-def size(uri: str) -> int | None:
-    """How much a kept model takes [byte]: 0 where it is gone, None where it is in a store."""
+def size(uri: str) -> int:
+    """How much a kept model takes [byte]: 0 where it is gone."""
     if objects.is_remote(uri):
-        return None
+        return objects.size_of(uri)
     return artifacts.size_of(Path(uri)) if Path(uri).is_dir() else 0
 
 
-def forget(uri: str) -> int | None:
+def forget(uri: str) -> int:
     """Remove a kept model, never its papers; returns its size as `size` does. What is gone already is nothing."""
     freed, kept = size(uri), Path(uri)
-    if objects.is_remote(uri):
+    if freed and objects.is_remote(uri):
         objects.delete(uri)
     elif freed:
         with _alone(kept.parent):
