@@ -82,7 +82,7 @@ def _retire(versions: Versions, name: str, by: str) -> str:
 
 def _call(versions: Versions, names: list[str], by: str, dry_run: bool) -> dict[str, int]:
     """What the steps free, or would free, by version [byte]."""
-    about = {"versions": ",".join(names), "name": versions.name, "dry_run": dry_run}
+    about: dict[str, Any] = {"versions": ",".join(names), "name": versions.name, "dry_run": dry_run}
     freed = dict.fromkeys(names, 0)
     try:
         # The store first: it refuses what serves, before anything is archived.
