@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
 from in_toto_attestation.v1.statement import Statement
 from stepkit import artifacts, lineage
 
-from tests.conftest import command
+from tests.conftest import HOUSE, command
 from tests.lineage import toy
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -64,6 +65,14 @@ def test_the_subject_is_the_graph_and_the_model(released: toy.Released) -> None:
     graph, folder = (one["digest"] for one in released.statement()["subject"])
     assert graph == {"sha256": artifacts.sha256_of(model / "model.onnx")}
     assert folder == dict.fromkeys(("sha256", "dirHash"), artifacts.sha256_of(model))
+
+
+def test_a_folder_is_hashed_by_hand_as_told(released: toy.Released) -> None:
+    """The line of docs/lineage.md, typed beside the model."""
+    (line,) = re.findall(r"^    (\(cd model .+)$", (HOUSE / "docs" / "lineage.md").read_text(), re.MULTILINE)
+    model = released.artifacts["model"]
+    done = subprocess.run(["sh", "-c", line], cwd=model.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == artifacts.sha256_of(model)
 
 
 def test_every_sha256_of_the_run_is_in_it(released: toy.Released) -> None:

@@ -24,6 +24,7 @@ Server = Annotated[str, text("URL of the server; if empty, this machine's port 8
 StorageUri = Annotated[str, text("Where a cluster reads the model; if empty, the registered or the pipeline's URI")]
 TokenFile = Annotated[str, text("File of the token that the server wants, shown over TLS alone")]
 CaBundle = Annotated[str, text("File of certificates to trust beside the usual ones")]
+VerifyKey = Annotated[str, text("File of a public key to verify the signature by; BRAKELINE_VERIFY_KEY's if empty")]
 TakeOver = Annotated[bool, text("Change fields of the InferenceService that others manage")]
 Patience = Annotated[int, whole_number("Patience with the server [s]", low=1, high=3600)]
 
@@ -44,6 +45,7 @@ def apply(
     token_file: TokenFile = "",
     ca_bundle: CaBundle = "",
     take_over: TakeOver = False,
+    verify_key: VerifyKey = "",
     shadow: Annotated[bool, text("Give the version a copy of the traffic; local store alone")] = False,
     after_requests: Annotated[int, whole_number("Requests to compare before a shadow takes over; 0: never")] = 0,
     within_m: Annotated[float, number("How far a shadow's median may be from the primary's [m]", low=0.0)] = 0.5,
@@ -56,7 +58,7 @@ def apply(
     from brakeline_deploy.target import Trial
 
     uri = storage_uri or places.recorded_uri(given)
-    with rollout.admitted(registered, passed_verdict, model, uri) as release:
+    with rollout.admitted(registered, passed_verdict, model, uri, verify_key) as release:
         asked = places.Asked(model_store, release.name, server, token_file, ca_bundle, timeout_seconds, take_over)
         with places.opened(asked, at_work=True) as target:
             if shadow:
@@ -79,13 +81,14 @@ def plan(
     model_store: Store = DEFAULT_STORE,
     storage_uri: StorageUri = "",
     take_over: TakeOver = False,
+    verify_key: VerifyKey = "",
 ) -> Result:
     """Say what `apply` would change, as a diff, and change nothing."""
     from brakeline_deploy import places, rollout
 
     uri = storage_uri or places.recorded_uri(given)
     with (
-        rollout.admitted(registered, passed_verdict, model, uri) as release,
+        rollout.admitted(registered, passed_verdict, model, uri, verify_key) as release,
         places.opened(places.Asked(model_store, release.name, take_over=take_over)) as target,
     ):
         told = rollout.tell(target, release)

@@ -9,12 +9,17 @@ from typing import Any
 from stepkit import artifacts, diary, objects, verdict
 from stepkit.errors import ArtifactAltered, InputMissing, Refused, StepError, UnreadableArtifact
 
+from brakeline_deploy import signing
 from brakeline_deploy.target import Before, Overtaken, Plan, Release, Target, Trial
 
 
 @contextmanager
-def admitted(file: Path, passed_verdict: Path, model: Path | None, storage_uri: str = "") -> Iterator[Release]:
+def admitted(
+    file: Path, passed_verdict: Path, model: Path | None, storage_uri: str = "", verify_key: str = ""
+) -> Iterator[Release]:
     """A release, if verdict, registration and model are about one and the same graph; nothing is served without.
+
+    Where a public key is named, here or by the environment, the model must be signed by its private one.
 
     Without a model it is read from where its registration says, into a folder that ends with the block.
 
@@ -30,7 +35,9 @@ def admitted(file: Path, passed_verdict: Path, model: Path | None, storage_uri: 
                 found=known["sha256"],
                 allowed=judged["model_sha256"],
             )
-        yield Release(known["name"], known["version"], known["sha256"], folder, known, storage_uri)
+        signing.require_signed(file, known, folder, verify_key)
+        about = {key: value for key, value in known.items() if key != "signature"}
+        yield Release(known["name"], known["version"], known["sha256"], folder, about, storage_uri)
 
 
 def apply(target: Target, release: Release) -> dict[str, Any]:

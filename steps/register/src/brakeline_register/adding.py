@@ -8,7 +8,7 @@ from typing import Any
 
 from stepkit import artifacts, verdict
 
-from brakeline_register import attempts, card, keeping, lineage
+from brakeline_register import attempts, card, keeping, lineage, signing
 from brakeline_register.registry import Entry, Registry, Source, Version
 
 # What KServe's runtimes call the present ONNX format.
@@ -23,6 +23,7 @@ def add(
     passed_verdict: Path,
     source: Source,
     given: Mapping[str, Path | None],
+    signing_key: Path | None = None,
 ) -> Version:
     """Register a model that passed its gates, with the papers that were given by name; refuse any other (65).
 
@@ -33,6 +34,8 @@ def add(
     # Also where nobody called `record`: a version that is no attempt would make the count of its dataset too small.
     registry.record(name, attempt)
     if known := registry.by_content(name, attempt.model_sha256):
+        if signing_key:
+            signing.sign_kept(known, signing_key)
         return known
     counted = attempts.count(registry.attempts(name), attempt.dataset_sha256, attempt.model_sha256)
     entry = Entry(
@@ -49,6 +52,8 @@ def add(
     papers = {paper: file.read_bytes() for paper, file in given.items() if file is not None}
     papers |= {keeping.LINEAGE: (json.dumps(statement, indent=1, sort_keys=True) + "\n").encode()}
     papers |= {keeping.VERDICT: passed_verdict.read_bytes(), keeping.CARD: card.write(name, entry, judged).encode()}
+    if signing_key:
+        papers[keeping.SIGNATURE] = signing.sign(model, signing_key)
     kept = keeping.put(kept_at, entry.sha256, model, papers)
     return registry.add(name, replace(entry, uri=kept.uri, papers=kept.papers))
 

@@ -1,6 +1,7 @@
 """`brakeline-register`: record attempts; add, fetch, promote, archive, prune, list, show and compare versions."""
 
 import getpass
+import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -8,10 +9,10 @@ from typing import Annotated, Any
 
 from stepkit import artifacts
 from stepkit.app import Result, StepApp
-from stepkit.errors import UsageError
+from stepkit.errors import UnreadableArtifact, UsageError
 from stepkit.signature import input_artifact, output_artifact, text
 
-from brakeline_register import __version__, adding, attempts, champion, difference, keeping, pruning
+from brakeline_register import __version__, adding, attempts, champion, difference, keeping, pruning, signing
 from brakeline_register.registry import Source, State, Version, open_registry
 
 DEFAULT_REGISTRY, DEFAULT_NAME = "sqlite:///.brakeline/registry.sqlite", "stopping-distance"
@@ -54,14 +55,18 @@ def add(
     run: Annotated[str, text("Run of the pipeline that made the model")] = "",
     pipeline: Annotated[str, text("Pipeline that made the model")] = "",
     revision: Annotated[str, text("Git revision of the code; that of the image if empty")] = "",
+    signing_key: Annotated[str, text("File of a private key to sign with; BRAKELINE_SIGNING_KEY's if empty")] = "",
 ) -> Result:
     """Register a model that passed its gates; refuse any other (65). The same model again is the same version."""
     source = Source(run, pipeline, revision or os.environ.get("BRAKELINE_REVISION", ""))
     given = {keeping.DOSSIER: dossier, keeping.LINEAGE: lineage}
     place = keeping.place(keep, registry)
-    version = adding.add(open_registry(registry), place, name, model, passed_verdict, source, given)
+    key = signing_key or os.environ.get(signing.KEY_VARIABLE, "")
+    version = adding.add(
+        open_registry(registry), place, name, model, passed_verdict, source, given, Path(key) if key else None
+    )
     known = _registered(version)
-    artifacts.write_json(registered, known)
+    artifacts.write_json(registered, known | _signature(version))
     return Result(
         metadata={"registered": {"version": version.version}},
         facts={**known, "attempts": version.facts.get("attempts")},
@@ -82,7 +87,7 @@ def fetch(
     keeping.bring(found, model)
     passed_verdict.write_bytes(keeping.read_paper(found, keeping.VERDICT))
     known = _registered(found)
-    artifacts.write_json(registered, known)
+    artifacts.write_json(registered, known | _signature(found))
     return Result(metadata={"registered": {"version": found.version}}, facts={**known, "state": found.state})
 
 
@@ -183,6 +188,15 @@ def _registered(version: Version) -> dict[str, Any]:
     papers = {name: asdict(paper) for name, paper in version.papers.items()}
     identity = {"name": version.model, "version": version.version, "uri": version.uri, "sha256": version.sha256}
     return {**identity, "papers": papers}
+
+
+def _signature(version: Version) -> dict[str, Any]:
+    """The signature as part of a registration, so that it goes where the model goes."""
+    found = keeping.find_signature(version)
+    try:
+        return {"signature": json.loads(found)} if found else {}
+    except ValueError as error:
+        raise UnreadableArtifact(Path(keeping.signature_uri(version)), "signature", str(error)) from error
 
 
 def _given(version: str, option: str = "--version") -> str:

@@ -118,6 +118,18 @@ def read_paper(version: Version, name: str) -> bytes:
     return content
 
 
+def signature_uri(version: Version) -> str:
+    """Where a version's signature lies, if it is signed."""
+    return f"{version.uri}.about/{FILES[SIGNATURE]}"
+
+
+def find_signature(version: Version) -> bytes | None:
+    """A version's signature, or None. It proves itself, so a later one needs no entry in the registry."""
+    uri = signature_uri(version)
+    there = objects.exists(uri) if objects.is_remote(uri) else Path(uri).is_file()
+    return _read(uri) if there else None
+
+
 def find_text(version: Version, name: str) -> str | None:
     """A paper of a version as text, or None where there is none any more."""
     try:
