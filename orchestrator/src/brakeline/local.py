@@ -167,6 +167,8 @@ class LocalRunner:
         scope = call["pipeline_resource_name"].partition("/")[2]
         attempt = Attempt(call["task_name"], f"{call['task_name']}{_iteration(scope)}", in_loop=bool(scope))
         self.current.set(attempt)
+        # What {{$.pipeline_job_uuid}} stands for: the registry's source names the run's own folder.
+        call["unique_pipeline_id"] = self.record.run_id
         # Tries again are for pods that a cluster took away; what fails here would fail again.
         call["task_spec"].ClearField("retry_policy")
         start = time.monotonic()
