@@ -25,6 +25,8 @@ ADDRESSES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
     "keep": ("BRAKELINE_KEEP", "{store}/registered", ("s3",)),
 }
 STORE = "BRAKELINE_STORE"
+# A rollout may pull an image and a model first; the step itself is ended after half an hour (`platform.py`).
+DEPLOY_TIMEOUT_S = 1500
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "NUMBER_INTEGER": int, "NUMBER_DOUBLE": (int, float), "STRING": str, "BOOLEAN": bool, "LIST": list, "STRUCT": dict,
 }  # fmt: skip
@@ -140,6 +142,7 @@ def _wished(wish: Wish) -> dict[str, Any]:
         "search_shards": shards,
         "name": wish.name,
         "auto_deploy": wish.auto_deploy,
+        "deploy_timeout_seconds": DEPLOY_TIMEOUT_S,
     }
 
 

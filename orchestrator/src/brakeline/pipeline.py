@@ -22,6 +22,7 @@ def release(
     keep: str,
     model_store: str,
     server: str,
+    deploy_timeout_seconds: int,
 ):
     """What follows a passed verdict. A pipeline of its own, because a condition beside a loop never holds locally."""
     with dsl.If(passed == True):  # noqa: E712  an expression of KFP's
@@ -44,7 +45,7 @@ def release(
                 registered=version,
                 model_store=model_store,
                 server=server,
-                timeout_seconds=60,
+                timeout_seconds=deploy_timeout_seconds,
             )
             promote = step.promote(registered=version, registry=registry, by="pipeline").after(deploy)
             settle(deploy=deploy, promote=promote)
@@ -68,6 +69,7 @@ def brakeline(
     name: str = "stopping-distance",
     keep: str = "",
     auto_deploy: bool = True,
+    deploy_timeout_seconds: int = 60,
 ):
     """Synthesize, train, validate and, if the gates let it pass, release."""
     stops = dsl.importer(artifact_uri=recorded, artifact_class=Dataset, reimport=False)
@@ -111,6 +113,7 @@ def brakeline(
         keep=keep,
         model_store=model_store,
         server=server,
+        deploy_timeout_seconds=deploy_timeout_seconds,
     ).after(record)
     settle(
         synthesize=synthesize,
