@@ -63,11 +63,11 @@ def run(pipeline: object, arguments: dict[str, str], folder: Path, runner: str) 
 
 def _with_images(pipeline: object, target: Path, named: Mapping[str, str]) -> Path:
     compiler.Compiler().compile(pipeline, str(target))
-    spec = yaml.safe_load(target.read_text())
+    spec, *platforms = yaml.safe_load_all(target.read_text())
     for executor in spec["deploymentSpec"]["executors"].values():
         if "container" in executor:
             executor["container"]["image"] = named[executor["container"]["image"]]
-    target.write_text(yaml.safe_dump(spec))
+    target.write_text(yaml.safe_dump_all([spec, *platforms]))
     return target
 
 
