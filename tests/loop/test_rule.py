@@ -72,6 +72,7 @@ def test_the_command_says_what_it_cannot_use(tmp_path: Path) -> None:
         (("--interval", "5"), "15m"),
         (("--server", "127.0.0.1:1"), "http://host:port"),
         (("--token-file", tmp_path / "none"), "--token-file"),
+        (("--server", "http://192.0.2.1", "--token-file", __file__), "allowed https beyond this machine"),
     ):
         given = ("--server", "http://127.0.0.1:1") if "--server" not in words else ()
         done = command("brakeline", "watch", "--once", "--state", tmp_path / "state", *given, *words)

@@ -98,6 +98,7 @@ def test_coverage_below_the_promise_is_a_reason_and_one_feedback_one_run(
     (scene.state / "feedback.json").write_text("{}")
     looked = scene.look(None)
     assert (looked.status, "cannot be read" in looked.findings[-1].words) == ("nothing", True)
+    json.dumps(looked.facts(), allow_nan=False)
 
 
 def watch(server: Server, state: Path, *more: object) -> tuple[object, ...]:

@@ -17,11 +17,11 @@ from brakeline.watch_state import Baseline
 
 @dataclass(frozen=True)
 class Finding:
-    """One condition: whether it holds; `value` is None where too little is known, and `words` says what is missing."""
+    """One condition: whether it holds. `value` is None where too little is known, and `words` says what is missing."""
 
     name: str
     value: float | None
-    limit: float
+    limit: float | None
     holds: bool
     words: str
 
@@ -70,7 +70,7 @@ def of_feedback(state: Path, sha256: str, after_s: float) -> list[Finding]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return [Finding("coverage", None, math.nan, False, f"{file} cannot be read: {type(error).__name__}: {error}")]
+        return [Finding("coverage", None, None, False, f"{file} cannot be read: {type(error).__name__}: {error}")]
     words = f"coverage {covered:.2%} of {rows} stops, at most {high:.2%}, promised {promised:.2%}"
     return [Finding("coverage", high, promised, high < promised, words)]
 

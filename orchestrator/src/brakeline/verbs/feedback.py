@@ -38,10 +38,12 @@ def feedback(
 
     Example: brakeline feedback stops.csv --predictions kept --output recorded.csv
     """
+    from rich.console import Console
+
     from brakeline import feedback as loop
     from brakeline import recorded_form, refusals
 
-    with refusals.told(as_json):
+    with refusals.told(as_json), Console(stderr=True).status("reading the prediction log"):
         recorded_form.check(output)
         told = loop.run(loop.Ask(file, predictions, state, name, output, promised, strict))
     if as_json:
