@@ -8,8 +8,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from brakeline.cli import app
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from tests.conftest import BIN, HOUSE, Chain, command
 
@@ -56,6 +60,28 @@ def test_other_commands_of_the_readme_run(line: str, tmp_path: Path) -> None:
     """Commands of `brakeline` run as written."""
     program, *rest = shlex.split(line)
     assert command(Path(program).name, *rest, folder=tmp_path).code == 0
+
+
+PAGES = [HOUSE / "README.md", HOUSE / "orchestrator" / "README.md", *sorted((HOUSE / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(HOUSE)))
+def test_every_command_on_paper_is_known_with_its_options(page: Path) -> None:
+    """What a page calls `brakeline VERB --option` has that verb and that option."""
+    text, root = page.read_text(), get_command(app)
+    lines = [line.strip() for line in text.splitlines() if re.match(r" {0,4}brakeline [a-z]", line)]
+    lines += re.findall(r"`(?:\.venv/bin/)?(brakeline [a-z][^`]+)`", text)
+    for line in lines:
+        # A comment behind it, and what is passed on to a run, are not the verb's own.
+        words = shlex.split(line.replace("…", ""), comments=True)[1:]
+        words = words[: words.index("--")] if "--" in words else words
+        verb: Any = root
+        while words and isinstance(verb, TyperGroup) and words[0] in verb.commands:
+            verb = verb.commands[words.pop(0)]
+        assert verb is not root, line
+        known = {option for parameter in verb.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        given = {word.partition("=")[0] for word in words if word.startswith("--")} - {"--help", "--version"}
+        assert given <= known, f"{line}: {given - known}"
 
 
 def test_check_and_test_are_verbs() -> None:
