@@ -15,7 +15,7 @@ from tests.upkeep import services as stand_in
 from tests.upkeep.services import TOKEN, Services
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing of this machine's own settings reaches a test; there is no engine."""
     for name in list(os.environ):

@@ -16,6 +16,8 @@ from tests.upkeep.asked import NAMES, doctor, failed
 from tests.upkeep.conftest import named
 from tests.upkeep.services import TOKEN, Services
 
+pytestmark = pytest.mark.usefixtures("bare_environment")
+
 
 def test_where_all_is_well_it_ends_with_0(
     services: Services, s3: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -17,6 +17,8 @@ from tests.orchestrator.object_store import ObjectStore
 from tests.orchestrator.test_recordings import certified
 from tests.upkeep.asked import doctor
 
+pytestmark = pytest.mark.usefixtures("bare_environment")
+
 
 def test_a_bundle_that_cannot_be_read_or_is_expired_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Missing, no PEM, or of expired authorities alone; one that is good beside expired ones does."""
