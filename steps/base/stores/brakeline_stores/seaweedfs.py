@@ -19,6 +19,7 @@ from . import s3, volume
 BUCKET, PORT = "pipeline-artifacts", 8333
 _SERVER = "/opt/brakeline/bin/weed"
 _DATA = volume.VOLUME / "seaweedfs"
+_FOR_CLIENTS = volume.VOLUME / "aws-credentials"
 _LOOPBACK, _INNER_PORT, _MASTER_PORT = "127.0.0.1", 8334, 9333
 _RIGHTS = ("Read", "Write", "List", "Tagging")
 # A volume is a file that grows as it fills; many small ones give back what is deleted sooner.
@@ -43,6 +44,9 @@ def start() -> None:
         "port": PORT,
     }
     known = volume.credentials(made)
+    # What AWS_SHARED_CREDENTIALS_FILE names: any client of S3 reads it.
+    keys = ("access_key_id", "secret_access_key")
+    volume.write(_FOR_CLIENTS, "[default]\n" + "".join(f"aws_{key} = {known[key]}\n" for key in keys))
     volume.own(_DATA).mkdir(exist_ok=True)
     sys.exit(asyncio.run(_run(known)))
 

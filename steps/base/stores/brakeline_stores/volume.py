@@ -40,13 +40,18 @@ def own(folder: Path) -> Path:
 def credentials(made: Mapping[str, Any]) -> dict[str, Any]:
     """The credentials in the volume. Where there are none, what was made now is written: whole or not at all."""
     if not CREDENTIALS.exists():
-        with _STAGED.open("w", encoding="utf-8") as staged:
-            os.fchmod(staged.fileno(), 0o640)
-            json.dump(made, staged, indent=1)
-            staged.flush()
-            os.fsync(staged.fileno())
-        _STAGED.replace(CREDENTIALS)
+        write(CREDENTIALS, json.dumps(made, indent=1))
     return read_credentials()
+
+
+def write(file: Path, content: str) -> None:
+    """Replace a file of the volume for clients to read, in one move."""
+    with _STAGED.open("w", encoding="utf-8") as staged:
+        os.fchmod(staged.fileno(), 0o640)
+        staged.write(content)
+        staged.flush()
+        os.fsync(staged.fileno())
+    _STAGED.replace(file)
 
 
 def read_credentials() -> dict[str, Any]:
