@@ -42,9 +42,10 @@ class RemoteStore(Store):
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ObjectStore]:
     with object_store.serving() as store:
-        for name, value in store.environment().items():
+        # Where a server that the test kills leaves what it fetched.
+        for name, value in {**store.environment(), "TMPDIR": str(tmp_path)}.items():
             monkeypatch.setenv(name, value)
         yield store
 
