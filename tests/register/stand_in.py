@@ -209,7 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return _error(401, "Unauthorized")
         if fault and fault.status:
-            return _error(fault.status, f"told to answer {fault.status}")
+            # A careless service repeats what it was sent; nobody may pass that on.
+            return _error(fault.status, f"told to answer {fault.status} to {self.headers['Authorization']}")
         try:
             self.held.description.check_query(operation, query)
             body = json.loads(sent) if operation.body else {}
