@@ -8,6 +8,7 @@ import pytest
 # Work by all test processes together [min]; a group is a folder of tests, or a file beside the folders.
 MINUTES = {
     "compose": 12,
+    "deploy": 10,
     "images": 12,
     "orchestrator": 16,
     "serving": 18,

@@ -72,6 +72,19 @@ class Place:
         ):
             return rollout.apply(opened, admitted)
 
+    def roll_back(self) -> dict[str, Any]:
+        """Go back in the test's own process."""
+        with self.target() as opened:
+            return opened.roll_back("slow")
+
+    def try_canary(self, made: Made, percent: int, patience_s: int = 15) -> dict[str, Any]:
+        """A canary in the test's own process. Raises StepError."""
+        with (
+            self.target(patience_s) as opened,
+            rollout.admitted(made.registered, made.verdict, made.model) as admitted,
+        ):
+            return rollout.apply_canary(opened, admitted, percent)
+
     def standing(self) -> Standing:
         """What the cluster says of its versions."""
         with self.target() as opened:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.deploy.conftest import Place
 
 
+@pytest.mark.parametrize("product", ["rhoai-2.22"])
 def test_a_version_is_applied_proven_and_rolled_back(place: Place) -> None:
     """Apply, the next, roll back: each is proven by the sha256 and the answers of what is behind the address."""
     one, two = place.release("1", 2.0), place.release("2", 3.0)
@@ -27,3 +30,16 @@ def test_a_version_is_applied_proven_and_rolled_back(place: Place) -> None:
     assert place.deploy("rollback").code == 2
     asked = {line.split()[0] for line in place.api.asked}
     assert asked == {"GET", "PATCH"}
+
+
+def test_versions_take_turns_on_every_release(place: Place) -> None:
+    """1, 2, back to 1, 3, back to 1: what was gone back from is nothing to go back to."""
+    one, two, three = place.release("1"), place.release("2", 3.0), place.release("3", 4.0)
+    for made, before in ((one, None), (two, "1")):
+        done = place.roll_out(made)
+        assert (done["values_proven"], done["before"], place.uri) == (4, before, made.uri)
+    assert place.roll_back()["version"] == "1"
+    place.roll_out(three)
+    assert place.standing().previous == "1"
+    assert place.roll_back()["version"] == "1"
+    assert place.uri == one.uri

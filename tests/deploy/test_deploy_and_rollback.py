@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 import pytest
 from stepkit.verdict import sealed
 
-from tests.conftest import BIN, Chain, Done, command
+from tests.conftest import BIN, HOUSE, Chain, Done, command
 from tests.deploy.releases import NAME, release
 from tests.serving.conftest import Server, start
 
@@ -55,21 +57,30 @@ class State:
         return json.loads(file.read_text())["primary"] if file.exists() else None
 
 
-@pytest.fixture
-def state(tmp_path: Path, tiny: Chain, start: Callable[..., Server]) -> Iterator[State]:
-    """Three versions, registered as the pipeline does."""
-    folder = tmp_path / "state"
+@pytest.fixture(scope="module")
+def registered(tiny: Chain, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry of three versions, registered as the pipeline does."""
+    folder = tmp_path_factory.mktemp("registered")
     judged = json.loads(tiny.verdict.read_text())
     gates = [gate | {"passed": True, "value": min(0, gate["limit"])} for gate in judged["gates"]]
     for number, scale in enumerate((2.0, 3.0, 4.0), 1):
-        made = release(tmp_path, str(number), scale)
+        made = release(folder, str(number), scale)
         said = {key: value for key, value in judged.items() if key != "seal"}
         said |= {"passed": True, "gates": gates, "model_sha256": made.sha256}
         made.verdict.write_text(json.dumps(sealed(said)))
-        files = ("--model", made.model, "--passed-verdict", made.verdict, "--registered", tmp_path / "registered")
+        files = ("--model", made.model, "--passed-verdict", made.verdict, "--registered", folder / "registered")
         done = command("brakeline-register", "add", *files, "--registry", f"sqlite:///{folder}/registry.sqlite")
         assert done.code == 0, done.stderr
-    yield State(folder, start("--model-store", str(folder / "models")))
+    return folder / "registry.sqlite"
+
+
+@pytest.fixture
+def state(registered: Path, tmp_path: Path, start: Callable[..., Server]) -> State:
+    """Nothing deployed yet; the models are kept where they were registered."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    shutil.copy(registered, folder / "registry.sqlite")
+    return State(folder, start("--model-store", str(folder / "models")))
 
 
 def told(done: Done) -> dict[str, Any]:
@@ -97,11 +108,20 @@ def test_versions_are_deployed_and_gone_back_from_with_the_registry(state: State
     assert "version 9" in json.loads(missing.stdout)["error"]
 
 
-def test_a_shadow_is_no_live_version(state: State) -> None:
-    """As a shadow alone a version is not promoted: what serves is still the one before."""
+def test_what_does_not_serve_all_is_no_live_version(state: State) -> None:
+    """A shadow is not promoted, nor what the server does not come to serve (69): all is as it was before."""
     told(state.brakeline("deploy", "1"))
     done = told(state.brakeline("deploy", "2", "--shadow"))
     assert (done["serving"], done["shadow"], done["promoted"]) == ("1", "2", False)
+    assert (state.primary(), state.live()) == ("1", "1")
+    os.kill(state.server.process.pid, signal.SIGSTOP)
+    try:
+        failed = command("brakeline", "deploy", "2", "--state", state.folder, "--server", state.server.url,
+                         "--timeout-s", "1", "--json")  # fmt: skip
+    finally:
+        os.kill(state.server.process.pid, signal.SIGCONT)
+    assert failed.code == 69
+    assert state.server.url in json.loads(failed.stdout)["error"]
     assert (state.primary(), state.live()) == ("1", "1")
 
 
@@ -129,18 +149,18 @@ def test_killed_between_target_and_registry_the_same_call_mends(state: State, ve
     assert (state.primary(), state.live(), again["promoted"]) == (wanted, wanted, True)
 
 
-def test_a_version_that_fails_leaves_both_as_they_were(state: State) -> None:
-    """The server does not come to serve it: 69, the version before serves, and the registry was not touched."""
-    told(state.brakeline("deploy", "1"))
-    os.kill(state.server.process.pid, signal.SIGSTOP)
-    try:
-        failed = command("brakeline", "deploy", "2", "--state", state.folder, "--server", state.server.url,
-                         "--timeout-s", "1", "--json")  # fmt: skip
-    finally:
-        os.kill(state.server.process.pid, signal.SIGCONT)
-    assert failed.code == 69
-    assert state.server.url in json.loads(failed.stdout)["error"]
-    assert (state.primary(), state.live()) == ("1", "1")
+def test_the_words_on_paper_are_options() -> None:
+    """Every option that docs/deployment.md has for `brakeline` is one of its verbs'."""
+    known = command("brakeline", "deploy", "--help").stdout + command("brakeline", "rollback", "--help").stdout
+    text = (HOUSE / "docs" / "deployment.md").read_text()
+    named = {
+        word
+        for line in text.splitlines()
+        if line.startswith("    brakeline ")
+        for word in re.findall(r"--[\w-]+", line)
+    }
+    assert {"--plan", "--shadow", "--to", "--why"} <= named
+    assert not [word for word in named if word not in known]
 
 
 def until(holds: Callable[[], bool]) -> None:

@@ -30,7 +30,7 @@ class Place:
     server: str = ""
     token_file: str = ""
     ca_bundle: str = ""
-    timeout_s: int = 60
+    timeout_s: int = 0
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ To = Annotated[
 Server = Annotated[str, typer.Option(help="URL of the server that serves it.", envvar="BRAKELINE_SERVER")]
 TokenFile = Annotated[str, typer.Option(help="File of the token that the server wants.")]
 CaBundle = Annotated[str, typer.Option(help="File of certificates to trust beside the usual ones.")]
-TimeoutS = Annotated[int, typer.Option(min=1, max=3600, help="Patience with the server or the cluster [s].")]
+TimeoutS = Annotated[int, typer.Option(min=0, max=3600, help="Patience [s]; 0: 60 with a server, 600 with a cluster.")]
 Why = Annotated[str, typer.Option(help="Why, for the record.")]
 By = Annotated[str, typer.Option(help="Who does it; this user without it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
@@ -63,7 +63,7 @@ def deploy(
     server: Server = "",
     token_file: TokenFile = "",
     ca_bundle: CaBundle = "",
-    timeout_s: TimeoutS = 60,
+    timeout_s: TimeoutS = 0,
     by: By = "",
     why: Why = "",
     as_json: AsJson = False,
@@ -100,7 +100,7 @@ def rollback(
     server: Server = "",
     token_file: TokenFile = "",
     ca_bundle: CaBundle = "",
-    timeout_s: TimeoutS = 60,
+    timeout_s: TimeoutS = 0,
     by: By = "",
     why: Why = "",
     as_json: AsJson = False,

@@ -26,7 +26,7 @@ TokenFile = Annotated[str, text("File of the token that the server wants, shown 
 CaBundle = Annotated[str, text("File of certificates to trust beside the usual ones")]
 VerifyKey = Annotated[str, text("File of a public key to verify the signature by; BRAKELINE_VERIFY_KEY's if empty")]
 TakeOver = Annotated[bool, text("Change fields of the InferenceService that others manage")]
-Patience = Annotated[int, whole_number("Patience with the server [s]", low=1, high=3600)]
+Patience = Annotated[int, whole_number("Patience [s]; if 0, 60 with a server and 600 with a cluster", high=3600)]
 
 app = StepApp("brakeline-deploy", __version__, "Serve a registered model, prove it, or go back.")
 
@@ -40,7 +40,7 @@ def apply(
     model: Model = None,
     model_store: Store = DEFAULT_STORE,
     server: Server = "",
-    timeout_seconds: Patience = 60,
+    timeout_seconds: Patience = 0,
     storage_uri: StorageUri = "",
     token_file: TokenFile = "",
     ca_bundle: CaBundle = "",
@@ -57,8 +57,9 @@ def apply(
     from brakeline_deploy import places, rollout
     from brakeline_deploy.target import Trial
 
-    uri = storage_uri or places.recorded_uri(given)
-    with rollout.admitted(registered, passed_verdict, model, uri, verify_key) as release:
+    with rollout.admitted(
+        registered, passed_verdict, model, storage_uri, places.recorded_uri(given), verify_key
+    ) as release:
         asked = places.Asked(model_store, release.name, server, token_file, ca_bundle, timeout_seconds, take_over)
         with places.opened(asked, at_work=True) as target:
             if shadow:
@@ -86,9 +87,10 @@ def plan(
     """Say what `apply` would change, as a diff, and change nothing."""
     from brakeline_deploy import places, rollout
 
-    uri = storage_uri or places.recorded_uri(given)
     with (
-        rollout.admitted(registered, passed_verdict, model, uri, verify_key) as release,
+        rollout.admitted(
+            registered, passed_verdict, model, storage_uri, places.recorded_uri(given), verify_key
+        ) as release,
         places.opened(places.Asked(model_store, release.name, take_over=take_over)) as target,
     ):
         told = rollout.tell(target, release)
@@ -100,7 +102,7 @@ def rollback(
     model_store: Store = DEFAULT_STORE,
     name: Name = DEFAULT_NAME,
     server: Server = "",
-    timeout_seconds: Patience = 60,
+    timeout_seconds: Patience = 0,
     token_file: TokenFile = "",
     ca_bundle: CaBundle = "",
     why: Annotated[str, text("Why, for the record")] = "",

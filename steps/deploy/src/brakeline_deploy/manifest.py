@@ -61,7 +61,10 @@ def content(place: ClusterPlace, release: Release, rollout: str) -> Content:
 
 def model(place: ClusterPlace, release: Release) -> dict[str, Any]:
     """The predictor's model: whose root the storage URI is, so that another version is another URI."""
-    uri = release.storage_uri or str(release.about.get("uri") or "")
+    registered = str(release.about.get("uri") or "")
+    # What is registered is kept; what a run made may go with it.
+    lasting = registered if registered.startswith(_SCHEMES) else release.recorded_uri or registered
+    uri = release.storage_uri or lasting
     if not uri.startswith(_SCHEMES):
         raise UsageError(
             f"--storage-uri: found {uri or 'none'!r}, allowed what the cluster can read, as s3://bucket/folder; "

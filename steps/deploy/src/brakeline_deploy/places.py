@@ -15,6 +15,8 @@ from brakeline_deploy.store import ModelStore, Store
 from brakeline_deploy.target import Target, cluster_place
 
 THIS_MACHINE = "http://127.0.0.1:8080"
+# A pod is scheduled, pulls its image and fetches its model; a server that runs has a file to load.
+SERVER_S, CLUSTER_S = 60, 600
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Asked:
     server: str = ""
     token_file: str = ""
     ca_bundle: str = ""
-    timeout_seconds: int = 60
+    timeout_seconds: int = 0
     take_over: bool = False
 
 
@@ -46,17 +48,19 @@ def opened(asked: Asked, *, at_work: bool = False, proves: bool = True) -> Itera
         url = asked.server or (THIS_MACHINE if proves else "")
         server = Endpoint(url, asked.name, known) if url and at_work else None
         with store.turn() if at_work else nullcontext():
-            yield LocalTarget(store, server, asked.timeout_seconds)
+            yield LocalTarget(store, server, asked.timeout_seconds or SERVER_S)
         return
     from brakeline_deploy.kserve import KServeTarget
     from brakeline_deploy.kube import connect
 
     cluster = connect(place.namespace)
-    if place.auth and known.token_file is None and POD_TOKEN.is_file():
-        # The pod's own account may get the service, which is what its guard asks for.
+    if place.auth and known.token_file is None and not asked.server and POD_TOKEN.is_file():
+        # The pod's own account may get the service, which is what its guard asks for; no other server is shown it.
         known = Access(POD_TOKEN, known.ca_bundle)
     place = replace(place, namespace=cluster.namespace)
-    yield KServeTarget(cluster, place, known, asked.timeout_seconds, server=asked.server, take_over=asked.take_over)
+    yield KServeTarget(
+        cluster, place, known, asked.timeout_seconds or CLUSTER_S, server=asked.server, take_over=asked.take_over
+    )
 
 
 def pruned(asked: Asked, versions: Sequence[str], dry_run: bool) -> list[dict[str, Any]]:

@@ -15,7 +15,12 @@ from brakeline_deploy.target import Before, Overtaken, Plan, Release, Target, Tr
 
 @contextmanager
 def admitted(
-    file: Path, passed_verdict: Path, model: Path | None, storage_uri: str = "", verify_key: str = ""
+    file: Path,
+    passed_verdict: Path,
+    model: Path | None,
+    storage_uri: str = "",
+    recorded_uri: str = "",
+    verify_key: str = "",
 ) -> Iterator[Release]:
     """A release, if verdict, registration and model are about one and the same graph; nothing is served without.
 
@@ -37,7 +42,7 @@ def admitted(
             )
         signing.require_signed(file, known, folder, verify_key)
         about = {key: value for key, value in known.items() if key != "signature"}
-        yield Release(known["name"], known["version"], known["sha256"], folder, about, storage_uri)
+        yield Release(known["name"], known["version"], known["sha256"], folder, about, storage_uri, recorded_uri)
 
 
 def apply(target: Target, release: Release) -> dict[str, Any]:

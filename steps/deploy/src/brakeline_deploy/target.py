@@ -19,7 +19,10 @@ class Overtaken(TryAgain):
 
 @dataclass(frozen=True)
 class Release:
-    """A registered version that passed its gates: `about` is its registration, `model` its folder on this disk."""
+    """A registered version that passed its gates: `about` is its registration, `model` its folder on this disk.
+
+    `storage_uri` is where a cluster shall read it, `recorded_uri` where the pipeline keeps it; either may be empty.
+    """
 
     name: str
     version: str
@@ -27,6 +30,7 @@ class Release:
     model: Path
     about: dict[str, Any]
     storage_uri: str = ""
+    recorded_uri: str = ""
 
     def golden(self) -> dict[str, Any]:
         """Its golden request and the answers to it. Raises UnreadableArtifact."""
