@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import sqlite3
@@ -19,7 +18,7 @@ from typing import Any
 import pytest
 from stepkit.verdict import sealed
 
-from tests.conftest import BIN, HOUSE, Chain, Done, command
+from tests.conftest import BIN, Chain, Done, command
 from tests.deploy.releases import NAME, release
 from tests.serving.conftest import Server, start
 
@@ -147,20 +146,6 @@ def test_killed_between_target_and_registry_the_same_call_mends(state: State, ve
     assert (state.primary(), state.live()) == (wanted, "2")
     again = told(state.brakeline(*words))
     assert (state.primary(), state.live(), again["promoted"]) == (wanted, wanted, True)
-
-
-def test_the_words_on_paper_are_options() -> None:
-    """Every option that docs/deployment.md has for `brakeline` is one of its verbs'."""
-    known = command("brakeline", "deploy", "--help").stdout + command("brakeline", "rollback", "--help").stdout
-    text = (HOUSE / "docs" / "deployment.md").read_text()
-    named = {
-        word
-        for line in text.splitlines()
-        if line.startswith("    brakeline ")
-        for word in re.findall(r"--[\w-]+", line)
-    }
-    assert {"--plan", "--shadow", "--to", "--why"} <= named
-    assert not [word for word in named if word not in known]
 
 
 def until(holds: Callable[[], bool]) -> None:
