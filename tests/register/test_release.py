@@ -28,6 +28,7 @@ def released(model: str, verdict: str, dossier: str, told: str, registry: str) -
         keep="",
         model_store="unused",
         server="unused",
+        deploy_timeout_seconds=60,
     )
 
 
