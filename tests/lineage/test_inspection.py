@@ -36,7 +36,7 @@ def ask(released: toy.Released, version: str, *words: str) -> Done:
 def files(released: toy.Released) -> list[Path]:
     """Every file that a run or the registry left, save the registry itself and the run's record."""
     found = [file for file in released.state.rglob("*") if file.is_file() and file.parent != released.state]
-    return [file for file in found if file.name not in {"run.json", ".lock"} and "made.json" not in file.name]
+    return [file for file in found if file.name not in {"run.json", ".alive", ".lock"} and "made.json" not in file.name]
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def signed(made: toy.Released, tmp_path: Path) -> toy.Released:
 def admit(released: toy.Released, key: Path | str, model: Path | None = None) -> str:
     """What deploy lets in; the same call that `apply` and `plan` begin with."""
     known, given = released.state / "registered", released.artifacts
-    with rollout.admitted(known, given["verdict"], model or given["model"], "", str(key)) as release:
+    with rollout.admitted(known, given["verdict"], model or given["model"], verify_key=str(key)) as release:
         assert "signature" not in release.about
         return release.version
 
@@ -184,7 +184,9 @@ def test_a_fetched_version_brings_its_signature(signed: toy.Released, keys: tupl
     registry = f"sqlite:///{signed.state}/registry.sqlite"
     done = command("brakeline-register", "fetch", "--version", "1", "--registry", registry, *options)
     assert done.code == 0, done.stderr
-    with rollout.admitted(out / "registered", out / "passed-verdict", out / "model", "", str(keys[1])) as release:
+    with rollout.admitted(
+        out / "registered", out / "passed-verdict", out / "model", verify_key=str(keys[1])
+    ) as release:
         assert release.version == "1"
 
 

@@ -58,7 +58,7 @@ def apply(
     from brakeline_deploy.target import Trial
 
     with rollout.admitted(
-        registered, passed_verdict, model, storage_uri, places.recorded_uri(given), verify_key
+        registered, passed_verdict, model, storage_uri, places.recorded_uri(given), verify_key=verify_key
     ) as release:
         asked = places.Asked(model_store, release.name, server, token_file, ca_bundle, timeout_seconds, take_over)
         with places.opened(asked, at_work=True) as target:
@@ -89,7 +89,7 @@ def plan(
 
     with (
         rollout.admitted(
-            registered, passed_verdict, model, storage_uri, places.recorded_uri(given), verify_key
+            registered, passed_verdict, model, storage_uri, places.recorded_uri(given), verify_key=verify_key
         ) as release,
         places.opened(places.Asked(model_store, release.name, take_over=take_over)) as target,
     ):

@@ -20,6 +20,7 @@ def admitted(
     model: Path | None,
     storage_uri: str = "",
     recorded_uri: str = "",
+    *,
     verify_key: str = "",
 ) -> Iterator[Release]:
     """A release, if verdict, registration and model are about one and the same graph; nothing is served without.
