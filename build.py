@@ -72,7 +72,9 @@ def ensure_environment() -> None:
         install = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(_venv_python())] if uv else [
             str(_venv_python()), "-m", "pip", "install", "-q", "--disable-pip-version-check",
         ]  # fmt: skip
-        _install([*install, "--require-hashes", "-r", str(LOCK)], "installing the locked packages")
+        # The lock is whole. pip would resolve once more, and ask a pin of its own for a package that another one wants
+        # with an extra.
+        _install([*install, "--no-deps", "--require-hashes", "-r", str(LOCK)], "installing the locked packages")
         editable = [word for package in PACKAGES for word in ("--editable", str(HOUSE / package))]
         _install([*install, "--no-deps", "--no-build-isolation", *editable], "installing Brakeline's own packages")
         stamp.write_text(wanted)
