@@ -54,6 +54,18 @@ def test_a_context_without_a_token_says_what_to_do(tmp_path: Path, monkeypatch: 
         access("https://kfp.test.invalid").token()
 
 
+@pytest.mark.parametrize("text", ["users: [{user: {token: sha256~mine: x}}]", "- sha256~mine", "a: \t- }"])
+def test_what_is_no_kubeconfig_is_refused_and_not_quoted(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken YAML, or YAML of something else."""
+    (tmp_path / "kubeconfig").write_text(text)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    with pytest.raises(UnusableAccess, match="oc login") as told:
+        access("https://kfp.test.invalid").token()
+    assert "sha256~mine" not in str(told.value)
+
+
 def test_a_file_goes_before_the_kubeconfig_and_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token that was renewed is the one that is sent."""
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, {"token": "sha256~mine"})))

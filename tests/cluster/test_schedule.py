@@ -41,7 +41,7 @@ def test_five_fields_become_six_and_come_when_said(text: str, six: str, coming: 
 @pytest.mark.parametrize(
     "text",
     ["", "0 3 * *", "60 3 * * *", "0 24 * * *", "0 3 0 * *", "0 3 * 13 *", "0 3 * * 7", "0 3 30 2 *", "a b c d e",
-     "0 3 * * * * *", "5-1 3 * * *", "*/0 3 * * *", "@daily", "0,,1 3 * * *", "-1 3 * * *"],
+     "0 3 * * * * *", "5-1 3 * * *", "*/0 3 * * *", "@daily", "0,,1 3 * * *", "-1 3 * * *", "\u00b2 3 * * *"],
 )  # fmt: skip
 def test_what_would_never_come_or_is_no_cron_is_refused(text: str) -> None:
     """Each says what is allowed; 30 February is no day, and the scheduler's Sunday is 0."""
@@ -86,6 +86,16 @@ def test_schedules_are_listed_paused_resumed_and_deleted(way: Access, api: Api) 
     assert schedules.change(way, "delete", made["name"])["state"] == "DELETED"
     assert schedules.change(way, "delete", made["name"])["state"] == "DELETED"
     assert schedules.every(way) == []
+
+
+def test_schedules_of_others_are_listed_too(way: Access, api: Api) -> None:
+    """One whose cron is not ours to read has no times that are told, and keeps nobody from ours or from itself."""
+    other, ours = schedules.add(way, SMALL, "0 3 * * *"), schedules.add(way, SMALL, "0 4 * * *")
+    api.state.schedules[other["schedule"]]["trigger"]["cron_schedule"]["cron"] = "@daily"
+    known = {one["name"]: one for one in schedules.every(way)}
+    assert (known[other["name"]]["cron"], known[other["name"]]["next"]) == ("@daily", [])
+    assert known[ours["name"]]["next"]
+    assert schedules.change(way, "pause", other["name"])["state"] == "DISABLED"
 
 
 def test_the_verb_lists_for_people_and_machines(way: Access, api: Api) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from brakeline import descent, inspection
 from brakeline.content import sha256_of
 from rich.console import Console
-from stepkit import artifacts
+from stepkit import artifacts, lineage
 
 from tests.conftest import Done, command
 from tests.lineage import toy
@@ -87,6 +88,19 @@ def test_a_flipped_byte_in_any_file_is_found(released: toy.Released, version: di
             assert all(one.found != one.recorded and one.recorded for one in report.altered)
         file.write_bytes(whole)
     assert not inspection.examine(version, released.registry, released.state).altered
+
+
+def test_a_past_that_was_rewritten_with_its_seal_is_found(released: toy.Released, version: dict[str, Any]) -> None:
+    """No call at all, or code of another version: the seal is right, and the registered lineage knows better."""
+    file = Path(version["uri"]) / lineage.FILE
+    whole, calls = file.read_bytes(), lineage.read(file)
+    try:
+        for forged in ([], [replace(call, version="9.9.9") for call in calls]):
+            lineage.write(file, forged)
+            altered = inspection.examine(version, released.registry, released.state).altered
+            assert [one.file for one in altered] == [str(file)]
+    finally:
+        file.write_bytes(whole)
 
 
 def test_an_altered_artifact_ends_with_65(released: toy.Released, flipped: Any) -> None:

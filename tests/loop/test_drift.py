@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import polars as pl
 import pytest
 from brakeline import drift
 from brakeline.drift import Counts
-from brakeline.server_metrics import Address, CannotLook, NotAllowed, look, read
+from brakeline.server_metrics import Address, CannotLook, NotAllowed, UnusableServer, look, read
 
 from tests.conftest import Chain
 from tests.loop import traffic
@@ -200,6 +201,15 @@ def test_what_is_no_server_of_ours_is_refused_in_words() -> None:
         read("# TYPE up gauge\nup 1\n", "http://here")
     with pytest.raises(CannotLook, match="no model is served"):
         read("brakeline_rows_total 0\n", "http://here")
+
+
+@pytest.mark.parametrize("token", ["hunter2\nhunter3", "hunter2\u00e4", " \n"])
+def test_what_is_no_token_is_not_quoted(token: str, tmp_path: Path) -> None:
+    """Two lines, letters that no header has, nothing: refused before anything is sent, without the token."""
+    (tmp_path / "token").write_text(token, encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(UnusableServer, match="holds no") as told:
+        look(Address(f"http://127.0.0.1:{server.getsockname()[1]}", tmp_path / "token"))
+    assert "hunter2" not in str(told.value)
 
 
 def test_counts_come_back_from_json() -> None:

@@ -82,6 +82,19 @@ def test_a_run_whose_artifacts_another_uses_stays(run: Run, tmp_path: Path) -> N
     assert told["kept"] == [{"kind": "run", "name": first.run_id, "why": f"run {second.run_id} uses its artifacts"}]
 
 
+def test_a_run_that_stays_for_another_keeps_what_it_uses_itself(tmp_path: Path) -> None:
+    """The last one uses the second's model, which was made of the first one's data."""
+    ids, used = [f"20261126T12000{number}-abcdef" for number in range(3)], ""
+    for run_id in ids:
+        kept = record.RunRecord(run_id, "process", tmp_path / "runs" / run_id, {})
+        made = {"out": {"uri": used or str(kept.folder / "out")}, "model": {"uri": str(kept.folder / "model")}}
+        kept.add(record.TaskRecord("make", "", record.SUCCEEDED, bool(used), 0.0, made))
+        kept.end(record.SUCCEEDED)
+        used = str(kept.folder / "model")
+    items, stays = runs.plan(tmp_path, policy.Policy(runs=1), {})
+    assert (items, {one.name for one in stays}) == ([], set(ids[:2]))
+
+
 def test_the_cache_forgets_what_goes(run: Run, tmp_path: Path) -> None:
     """Entries that name a run go with it, others stay; the same pipeline run again makes all anew and succeeds."""
     run()

@@ -80,6 +80,12 @@ def trust() -> ssl.SSLContext:
     return context
 
 
+def is_guarded(url: str) -> bool:
+    """Whether a token may be sent there: over TLS, or to this machine's loopback."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in _LOOPBACK
+
+
 def _checked(url: str) -> str:
     if not url:
         raise UnusableAccess(f"no address of a pipelines API: give --url or set {URL}, the DSPA's route (https://…)")
@@ -128,6 +134,7 @@ def kubeconfig() -> str:
 
 
 def _of_kubeconfig() -> str:
+    import yaml  # noqa: PLC0415
     from kubernetes import client, config  # noqa: PLC0415  loads the whole client
 
     found = client.Configuration()
@@ -136,6 +143,9 @@ def _of_kubeconfig() -> str:
         config.load_kube_config(config_file=kubeconfig(), client_configuration=found)
     except (config.ConfigException, OSError, ValueError) as error:
         raise UnusableAccess(f"{kubeconfig()}: {error}; run `oc login`, or set {TOKEN_FILE}") from error
+    except (yaml.YAMLError, TypeError, AttributeError, KeyError) as error:
+        # Not its own words: they may quote the file, and a token with it.
+        raise UnusableAccess(f"{kubeconfig()}: no kubeconfig: run `oc login`, or set {TOKEN_FILE}") from error
     token = str(found.api_key.get("authorization", "")).removeprefix("Bearer ").strip()
     if not token:
         raise UnusableAccess(

@@ -96,7 +96,7 @@ def _set(field: str, name: str, low: int, high: int, names: dict[str, int]) -> f
 
 
 def _number(word: str, name: str, field: str, low: int, high: int, names: dict[str, int]) -> int:
-    number = names.get(word.lower(), int(word) if word.isdigit() else -1)
+    number = names.get(word.lower(), int(word) if word.isdecimal() else -1)
     if not low <= number <= high:
         raise _unusable(name, field, low, high)
     return number

@@ -139,9 +139,14 @@ def _kept_model(report: Report) -> None:
         _note(report, "kept model", str(folder), sha256_of(folder), version["folder_sha256"])
     _told_by(report, "kept model", folder, version.get("folder_sha256", ""))
     try:
-        strange = [call for call in provenance.of_folder(folder).calls if call not in report.chain.calls]
+        told = provenance.of_folder(folder)
     except (Unreadable, OSError):
         return
+    made = [version.get("folder_sha256") or ""]
+    if report.chain.makers(made) and not told.makers(made):
+        found = "no call that made it, where the registered lineage knows one"
+        report.altered.append(Altered("kept model", str(folder / LINEAGE_FILE), found, version["sha256"]))
+    strange = [call for call in told.calls if call not in report.chain.calls]
     if strange and report.chain.calls:
         found = f"a call of {strange[0].name} that the registered lineage does not know"
         report.altered.append(Altered("kept model", str(folder / LINEAGE_FILE), found, version["sha256"]))

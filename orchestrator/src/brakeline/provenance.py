@@ -24,6 +24,8 @@ class Call:
 
     step: str
     verb: str
+    version: str
+    kit: str
     image: str
     revision: str
     parameters: Mapping[str, Any]
@@ -96,7 +98,7 @@ def _chain(told: Mapping[str, Any]) -> Chain:
 
 def _calls(group: Mapping[str, Any]) -> list[Call]:
     """What calls of one kind share stands once, under `each` what tells them apart."""
-    who = {name: str(group[name]) for name in ("step", "verb", "image", "revision")}
+    who = {name: str(group[name]) for name in ("step", "verb", "version", "kit", "image", "revision")}
     return [
         Call(
             **who,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from brakeline import cron
-from brakeline.access import Access, Refused
+from brakeline.access import Access, Refused, UnusableAccess
 from brakeline.cluster import compile_for_cluster, content_hash, experiment_of, listed, upload, where
 from brakeline.cluster_inputs import Wish, parameters
 from brakeline.kfp_client import NotThere, connect, once, told
@@ -95,21 +95,30 @@ def change(access: Access, verb: str, named: str) -> dict[str, Any]:
 
 
 def facts(schedule: Any) -> dict[str, Any]:
-    """A schedule in one JSON object; `next` are the times when it comes, by its cron alone."""
+    """A schedule in one JSON object; `next` are the times when it comes, by its cron alone, where it is one of ours."""
     trigger = schedule.trigger and schedule.trigger.cron_schedule
     text = trigger.cron if trigger else ""
     on = str(schedule.status) == "ENABLED"
-    coming = islice(cron.parse(text).next(datetime.now(UTC)), _SHOWN) if text and on else ()
+    coming = _coming(text) if on else []
     reference = schedule.pipeline_version_reference
     return {
         "schedule": schedule.recurring_run_id,
         "name": schedule.display_name,
         "state": str(schedule.status),
         "cron": text,
-        "next": [at.isoformat(timespec="seconds") for at in coming],
+        "next": coming,
         "experiment_id": schedule.experiment_id,
         "version_id": reference.pipeline_version_id if reference else None,
     }
+
+
+def _coming(text: str) -> list[str]:
+    try:
+        times = islice(cron.parse(text).next(datetime.now(UTC)), _SHOWN) if text else ()
+    except UnusableAccess:
+        # Others make schedules as well, and the scheduler knows words such as @daily.
+        return []
+    return [at.isoformat(timespec="seconds") for at in times]
 
 
 def _one(schedules: list[dict[str, Any]], named: str) -> dict[str, Any]:

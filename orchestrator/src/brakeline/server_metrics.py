@@ -127,7 +127,7 @@ def _fetch(address: Address) -> str:
     if address.token is not None:
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise UnusableServer(f"--server: found {address.url!r} with a token, allowed https beyond this machine")
-        headers["authorization"] = f"Bearer {_text(address.token, '--token-file').strip()}"
+        headers["authorization"] = f"Bearer {_token(address.token)}"
     url = f"{address.url.rstrip('/')}/metrics"
     try:
         with httpx.Client(verify=_trust(address), timeout=_TIMEOUT_S, headers=headers) as client:
@@ -150,6 +150,14 @@ def _trust(address: Address) -> ssl.SSLContext:
         except (ssl.SSLError, ValueError) as error:
             raise UnusableServer(f"--ca-file: {address.authorities}: found no certificates, allowed PEM") from error
     return context
+
+
+def _token(file: Path) -> str:
+    token = _text(file, "--token-file").strip()
+    # The client would quote it in its own message.
+    if not token or any(not 0x20 < ord(sign) < 0x7F for sign in token):
+        raise UnusableServer(f"--token-file: {file} holds no token: allowed is one line of printable characters")
+    return token
 
 
 def _text(file: Path, option: str) -> str:

@@ -125,6 +125,8 @@ def _connect(ask: Ask) -> tuple[Any, str, str]:
         raise Failed(f"{named}: no usable kubeconfig ({type(error).__name__})", "oc login") from error
     if not settings.verify_ssl:
         raise Failed(f"{named} leaves {settings.host} unverified", "name its certificate-authority instead")
+    if not access.is_guarded(settings.host):
+        raise Failed(f"{named} names {settings.host}, where a token can be overheard", "name its https address")
     namespace = ask.namespace or os.environ.get(access.NAMESPACE, "") or own
     if not namespace:
         raise Failed("no namespace is named", f"--namespace, {access.NAMESPACE}, or `oc project NAME`")

@@ -84,18 +84,20 @@ def plan(state: Path, policy: Policy, made: Mapping[tuple[str, str], str]) -> tu
         elif not policy.even_lineage and run.registered in made:
             against[run.name] = f"it made version {run.registered[1]} of {run.model}, which {made[run.registered]}"
     by_name = {run.name: run for run in runs}
-    for run in [by_name[name] for name in (*stay, *against)]:
-        _keep_used(run, state, by_name, {*stay}, against)
+    to_see = [*stay, *against]
+    # What stays because it is used may have found its own in the cache.
+    while to_see:
+        to_see += _keep_used(by_name[to_see.pop(0)], state, by_name, {*stay}, against)
     going = [run for run in runs if run.name not in stay and run.name not in against]
     items = [Item("run", run.name, size_of(run.folder), partial(_retire, state, run)) for run in going]
     items += _inputs(state, [run for run in runs if run not in going])
     return [*_leftovers(state), *items], [Kept("run", name, why) for name, why in against.items()]
 
 
-def _keep_used(run: Run, state: Path, runs: Mapping[str, Run], stay: set[str], against: dict[str, str]) -> None:
-    for name in _used(run, state):
-        if name in runs and name not in stay and name not in against:
-            against[name] = f"run {run.name} uses its artifacts"
+def _keep_used(run: Run, state: Path, runs: Mapping[str, Run], stay: set[str], against: dict[str, str]) -> list[str]:
+    used = [name for name in sorted(_used(run, state)) if name in runs and name not in stay and name not in against]
+    against |= dict.fromkeys(used, f"run {run.name} uses its artifacts")
+    return used
 
 
 def _used(run: Run, state: Path) -> set[str]:
