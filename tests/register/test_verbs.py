@@ -205,3 +205,27 @@ def test_what_another_name_stands_on_is_not_pruned(released: Path, tiny: Chain, 
     assert (told["freed_bytes"], told["needed_by"]) == (0, ["other 1"])
     (told,) = ask(released, "prune", "--versions", "1", "--name", "other").result["versions"]
     assert told["freed_bytes"] > 0
+
+
+def test_a_pruned_model_that_is_made_again_is_kept_again(released: Path, tiny: Chain, tmp_path: Path) -> None:
+    """`train it again` is what is said of a pruned one: then it is the same version, fetched as ever."""
+    before = artifacts.sha256_of(tmp_path / "1")
+    assert ask(released, "prune", "--versions", "1").code == 0
+    assert fetch(released, "1", tmp_path / "gone").code == 65
+    again = add(tiny, released, tmp_path / "verdict-1", tmp_path / "1")
+    assert (again.code, again.result["version"]) == (0, "1")
+    assert fetch(released, "1", tmp_path / "again").code == 0
+    assert artifacts.sha256_of(tmp_path / "again" / "model") == before
+
+
+def test_what_is_promoted_is_what_was_registered(released: Path, tmp_path: Path) -> None:
+    """A registration of another registry, where the number is another model's, or none at all: 65, and none is live."""
+    file = tmp_path / "told"
+    other = {"name": "stopping-distance", "version": "1", "sha256": "f" * 64}
+    contents: list[object] = [other, {"version": "1"}, []]
+    for content in contents:
+        file.write_text(json.dumps(content))
+        done = ask(released, "promote", "--registered", file, "--promoted", tmp_path / "promoted")
+        assert done.code == 65
+        assert str(file) in done.error["message"]
+    assert {version["state"] for version in ask(released, "list").result["versions"]} == {"registered"}

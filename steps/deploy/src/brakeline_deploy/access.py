@@ -31,6 +31,10 @@ class Access:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it is no text of a token"
             raise UsageError(f"--token-file: cannot read {self.token_file}: {reason}") from error
+        if not token or not token.isprintable() or " " in token:
+            # A client's refusal of such a header would tell all of it.
+            told = f"--token-file: {self.token_file} holds no token: allowed one line of printable characters"
+            raise UsageError(told, file=self.token_file)
         return {"Authorization": f"Bearer {token}"}
 
     def context(self) -> ssl.SSLContext:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from stepkit import artifacts
 from stepkit.app import Result, StepApp
+from stepkit.errors import UsageError
 from stepkit.executor import ExecutorInput
 from stepkit.signature import input_artifact, number, output_artifact, share, text, whole_number
 
@@ -57,6 +58,7 @@ def apply(
     from brakeline_deploy import places, rollout
     from brakeline_deploy.target import Trial
 
+    _require_one_manner(shadow, after_requests, canary_percent)
     with rollout.admitted(
         registered, passed_verdict, model, storage_uri, places.recorded_uri(given), verify_key=verify_key
     ) as release:
@@ -137,3 +139,11 @@ def prune(
     listed = [version.strip() for version in versions.split(",") if version.strip()]
     gone = places.pruned(places.Asked(model_store, name), listed, dry_run)
     return Result(facts={"name": name, "dry_run": dry_run, "versions": gone})
+
+
+def _require_one_manner(shadow: bool, after_requests: int, canary_percent: int) -> None:
+    """A trial that was asked for is not left out without a word."""
+    if after_requests and not shadow:
+        raise UsageError(f"--after-requests: found {after_requests} without --shadow, allowed with it alone")
+    if shadow and canary_percent:
+        raise UsageError(f"--canary-percent: found {canary_percent} with --shadow, allowed one of the two")

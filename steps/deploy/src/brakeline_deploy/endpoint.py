@@ -72,7 +72,8 @@ class Endpoint:
         path = f"{self.url}/versions/{version}/infer" if version else f"{self.url}/infer"
         found = {output.get("name"): output.get("data") for output in self._post(path, body)}
         for name, expected in golden["outputs"].items():
-            answers = found.get(name) or []
+            answers = found.get(name)
+            answers = answers if isinstance(answers, list) else []
             for row, want in enumerate(expected):
                 got = answers[row] if row < len(answers) else None
                 if not _agree(want, got):

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import yaml
 from kubernetes import client, config
 from kubernetes.client import ApiException
 from kubernetes.config import ConfigException, incluster_config
@@ -122,6 +123,10 @@ class Cluster:
             raise self._told(error, name) from error
         except (HTTPError, UnicodeDecodeError, OSError) as error:
             raise _Again(f"{type(error).__name__}: {error}") from error
+        except ValueError:
+            # Without its words: they tell the whole of a header that cannot be sent, which is the token's.
+            told = f"the account's token for {self.host} cannot be sent: allowed one line, without its end"
+            raise UsageError(told) from None
         if not isinstance(found, dict):
             raise _Again(f"{method}: found {str(found)[:80]!r}, allowed a JSON object")
         return found
@@ -195,7 +200,7 @@ def connect(namespace: str) -> Cluster:
         else:
             config.load_kube_config(named, client_configuration=settings)
             own = config.list_kube_config_contexts(named)[1]["context"].get("namespace", "")
-    except (ConfigException, OSError, KeyError, TypeError, ValueError) as error:
+    except (ConfigException, OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise UsageError(
             f"no cluster to deploy to: {error}; set KUBECONFIG, or run in a pod with an account"
         ) from error

@@ -59,6 +59,9 @@ class LocalTarget:
         now, before = self._store.primary(), self._store.previous()
         if before is None:
             raise UsageError(f"no version of {self._store.name} was in service before {now}")
+        if self._store.sha256(before) is None:
+            gone = self._store.address(before)
+            raise UsageError(f"{gone}: version {before}, in service before {now}, was removed; deploy it again")
         # First the record: killed between the two, the next call finds a primary that is not proven and ends alike.
         self._store.forget_after(before, now, why)
         self._store.serve(before)

@@ -57,7 +57,8 @@ def apply(target: Target, release: Release) -> dict[str, Any]:
         proof = target.prove(release)
     except Overtaken:
         raise
-    except StepError as error:
+    except Exception as error:
+        # Not what was foreseen alone: an answer that nobody thought of is no proof either.
         _restore(target, release, before, error)
         raise
     target.remember(release)
@@ -88,7 +89,7 @@ def tell(target: Target, release: Release) -> Plan:
     return plan
 
 
-def _restore(target: Target, release: Release, before: Before, error: StepError) -> None:
+def _restore(target: Target, release: Release, before: Before, error: Exception) -> None:
     try:
         target.restore(before)
     except StepError as failure:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stepkit import diary, objects
-from stepkit.errors import ArtifactAltered, ObjectAltered, ObjectMissing, ServiceUnavailable, StepError, TryAgain
+from stepkit.errors import ArtifactAltered, ObjectAltered, ObjectMissing, StepError, TryAgain
 from stepkit.verdict import MODEL_FILE, model_sha256
 
 from brakeline_deploy.store import Store
@@ -99,9 +99,11 @@ class RemoteStore(Store):
 
     def _renew(self, mine: str, ended: threading.Event) -> None:
         while not ended.wait(RENEW_S):
-            with suppress(ServiceUnavailable):
-                if self._holder()[0] == mine:
-                    self.write(_TURN, _lease(mine))
+            # What fails is tried again at the next one; never in the place of a lease that another has by now.
+            with suppress(StepError):
+                holder, _, tag = self._holder()
+                if holder == mine:
+                    objects.claim(self.address(_TURN), _lease(mine), instead_of=tag)
 
     def _holder(self) -> tuple[str, float, str]:
         """Whose turn it is, until when [s since 1970], and the tag of what says so."""

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from stepkit import artifacts
-from stepkit.errors import TryAgain, UsageError
+from stepkit.errors import TryAgain, UnreadableArtifact, UsageError
 
 GOLDEN_FILE = "golden.json"
 CLUSTER_SCHEME = "kserve"
@@ -33,9 +33,22 @@ class Release:
     recorded_uri: str = ""
 
     def golden(self) -> dict[str, Any]:
-        """Its golden request and the answers to it. Raises UnreadableArtifact."""
-        content: dict[str, Any] = artifacts.read_json(self.model / GOLDEN_FILE)
+        """Its golden request and the answers to it, a value per row each. Raises UnreadableArtifact."""
+        file = self.model / GOLDEN_FILE
+        content: dict[str, Any] = artifacts.read_json(file)
+        if not _proves(content):
+            expected = "golden request: inputs and outputs by name, a value for each of some rows"
+            raise UnreadableArtifact(file, expected, "it proves nothing; train the model again")
         return content
+
+
+def _proves(golden: Any) -> bool:
+    """Whether something is asked, and something is known of the answer to every row of it."""
+    sides: list[Any] = [golden.get(side) for side in ("inputs", "outputs")] if isinstance(golden, dict) else []
+    if not sides or not all(isinstance(side, dict) and side for side in sides):
+        return False
+    columns: list[Any] = [values for side in sides for values in side.values()]
+    return all(isinstance(values, list) and values and len(values) == len(columns[0]) for values in columns)
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,15 @@ def add(
 ) -> Version:
     """Register a model that passed its gates, with the papers that were given by name; refuse any other (65).
 
-    The same content again is the version that there is. Killed at any instant and called again, it ends there too.
+    The same content again is the version that there is, kept again if it was pruned. Killed at any instant and called
+    again, it ends there too.
     """
     judged = verdict.require_passed(passed_verdict, model)
     attempt = attempts.of(judged, passed_verdict)
     # Also where nobody called `record`: a version that is no attempt would make the count of its dataset too small.
     registry.record(name, attempt)
     if known := registry.by_content(name, attempt.model_sha256):
+        keeping.put_back(kept_at, known, model)
         if signing_key:
             signing.sign_kept(known, signing_key)
         return known

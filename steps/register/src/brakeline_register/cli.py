@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from stepkit import artifacts
 from stepkit.app import Result, StepApp
-from stepkit.errors import UnreadableArtifact, UsageError
+from stepkit.errors import Refused, UnreadableArtifact, UsageError
 from stepkit.signature import input_artifact, output_artifact, text
 
 from brakeline_register import __version__, adding, attempts, champion, difference, keeping, pruning, signing
-from brakeline_register.registry import Source, State, Version, open_registry
+from brakeline_register.registry import Registry, Source, State, Version, open_registry
 
 DEFAULT_REGISTRY, DEFAULT_NAME = "sqlite:///.brakeline/registry.sqlite", "stopping-distance"
 
@@ -115,10 +115,11 @@ def promote(
     why: Why = "",
 ) -> Result:
     """Make a version the live one, on record with who did it, when and why."""
-    known = artifacts.read_json(registered) if registered else {"name": name, "version": _given(version)}
     kept = open_registry(registry)
-    before = kept.live(known["name"])
-    now = kept.set_state(known["name"], known["version"], State.LIVE, by or _user(), why)
+    if registered:
+        name, version = _same_as_registered(kept, registered)
+    before = kept.live(name)
+    now = kept.set_state(name, _given(version), State.LIVE, by or _user(), why)
     artifacts.write_json(promoted, {"name": now.model, "version": now.version, "state": now.state})
     facts = {"name": now.model, "version": now.version, "state": now.state}
     return Result(facts={**facts, "before": before.version if before else None})
@@ -182,6 +183,24 @@ def diff(
     kept = open_registry(registry)
     one, other = kept.find(name, _given(a, "--a")), kept.find(name, _given(b, "--b"))
     return Result(facts={"name": name, **difference.between(one, other)})
+
+
+def _same_as_registered(kept: Registry, registered: Path) -> tuple[str, str]:
+    """Name and version that a registration tells, if this registry has that very model under them."""
+    known = artifacts.read_json(registered)
+    try:
+        name, version, sha256 = (str(known[key]) for key in ("name", "version", "sha256"))
+    except (KeyError, TypeError) as error:
+        raise UnreadableArtifact(registered, "registration", "no name, version and sha256 in it") from error
+    found = kept.find(name, version).sha256
+    if found != sha256:
+        raise Refused(
+            f"{registered}: version {version} of {name} is {sha256} there and {found} in this registry: register the"
+            " model here first",
+            found=sha256,
+            allowed=found,
+        )
+    return name, version
 
 
 def _registered(version: Version) -> dict[str, Any]:

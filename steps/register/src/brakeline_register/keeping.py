@@ -71,11 +71,19 @@ def put(keep: str, sha256: str, model: Path, papers: Mapping[str, bytes]) -> Kep
     else:
         with _alone(Path(keep)):
             _put_folder(Path(f"{uri}.about"), papers)
-            if not Path(uri).is_dir():
-                staged = artifacts.staging_path(Path(uri))
-                shutil.copytree(model, staged)
-                artifacts.commit(staged, Path(uri))
+            _put_model(Path(uri), model)
     return Kept(uri, dict(_papers(f"{uri}.about")))
+
+
+def put_back(keep: str, version: Version, model: Path) -> None:
+    """Keep the very model of a version again where it was, if it was pruned. Raises as `put`."""
+    if version.uri != f"{keep}/{version.sha256}" or artifacts.sha256_of(model) != version.folder_sha256:
+        return
+    if not objects.is_remote(keep):
+        with _alone(Path(keep)):
+            _put_model(Path(version.uri), model)
+    elif not objects.exists(version.uri):
+        objects.put(model, version.uri)
 
 
 def bring(version: Version, folder: Path) -> None:
@@ -157,6 +165,13 @@ def forget(uri: str) -> int:
             kept.rename(doomed)
             artifacts.discard(doomed)
     return freed
+
+
+def _put_model(kept: Path, model: Path) -> None:
+    if not kept.is_dir():
+        staged = artifacts.staging_path(kept)
+        shutil.copytree(model, staged)
+        artifacts.commit(staged, kept)
 
 
 def _put_folder(about: Path, papers: Mapping[str, bytes]) -> None:
