@@ -59,9 +59,11 @@ def test_a_canary_gets_a_share_and_is_proven_by_it(place: Place) -> None:
     (canary,) = place.live()["spec"]["canary"]
     assert (canary["trafficPercent"], canary["predictor"]["model"]["storageUri"]) == (50, two.uri)
     assert place.uri == one.uri
+    assert place.deploy("status").result["canary"] == "2"
     back = place.roll_back()
     assert (back["version"], back["instead_of"]) == ("1", "2")
     assert "canary" not in place.live()["spec"]
+    assert place.standing().canary is None
     place.try_canary(two, 10)
     place.roll_out(two)
     assert "canary" not in place.live()["spec"]

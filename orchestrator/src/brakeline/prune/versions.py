@@ -18,6 +18,7 @@ from brakeline.steps import StepRefused
 _ROLES = {
     "version": "serves",
     "shadow": "is the shadow",
+    "canary": "is the canary",
     "proven": "was proven last",
     "previous": "is what a rollback goes back to",
 }

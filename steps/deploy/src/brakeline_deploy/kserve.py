@@ -133,7 +133,9 @@ class KServeTarget:
         past = entries[: at[-1]] if at else entries
         version = manifest.annotation(live, manifest.VERSION)
         proven = entries[-1]["version"] if entries else None
-        return Standing(version, proven, past[-1]["version"] if past else None, manifest.last(live))
+        canary = manifest.canary(live).get("version")
+        previous = past[-1]["version"] if past else None
+        return Standing(version, proven, previous, manifest.last(live), canary=canary)
 
     def try_shadow(self, release: Release, trial: Trial | None, patience_s: float) -> dict[str, Any]:
         """See `Target`."""

@@ -91,18 +91,19 @@ class Before:
 
 @dataclass(frozen=True)
 class Standing:
-    """What serves now and in its shadow, which version was proven last, and what happened last."""
+    """What serves now, in its shadow and as its canary, which version was proven last, and what happened last."""
 
     version: str | None
     proven: str | None
     previous: str | None
     last: dict[str, Any]
     shadow: str | None = None
+    canary: str | None = None
 
     def describe(self) -> dict[str, Any]:
         """As JSON."""
-        versions = {"version": self.version, "proven": self.proven, "previous": self.previous, "shadow": self.shadow}
-        return {**versions, "last": self.last}
+        versions = {"version": self.version, "proven": self.proven, "previous": self.previous}
+        return {**versions, "shadow": self.shadow, "canary": self.canary, "last": self.last}
 
 
 class Target(Protocol):
