@@ -87,7 +87,7 @@ class Project:
 
     def down(self) -> None:
         """Remove containers, volumes and networks."""
-        self.call("--profile", "smoke", "--profile", "store", "down", "--volumes", "--timeout", "2")
+        self.call("--profile", "smoke", "--profile", "store", "down", "--volumes", "--remove-orphans", "--timeout", "2")
 
 
 @cache

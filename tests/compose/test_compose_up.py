@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests import engine
 from tests.compose import project
 from tests.compose.project import Project
+from tests.images import store
 
 pytestmark = pytest.mark.slow
 WORKING = ("synthesize", "assemble", "search", "rank", "refine", "fit")
@@ -59,6 +61,21 @@ def test_a_second_up_does_only_what_changed(up: Project) -> None:
     done = up.call("up", "-d")
     assert done.code == 0, done.out
     assert [result["status"] for result in up.results("validate")] == ["done", "done", "unchanged"]
+
+
+def test_the_chains_end_may_be_in_a_real_s3_store(up: Project) -> None:
+    """Kept, deployed to and served from the store: a client in a container gets the answers of the model there."""
+    store.reference("seaweedfs")
+    in_s3 = replace(up, program=[*up.program, "-f", "compose.yaml", "-f", "compose.s3.yaml"])
+    done = in_s3.call("--profile", "store", "up", "-d", "s3-smoke")
+    assert done.code == 0, done.out
+    smoke = in_s3.container("s3-smoke")
+    assert smoke.wait()["StatusCode"] == 0, smoke.logs().decode()
+    assert "Highway Code" in smoke.logs().decode()
+    (kept,), (deployed,) = in_s3.results("s3-register"), in_s3.results("s3-deploy")
+    assert kept["uri"] == f"s3://pipeline-artifacts/registered/{kept['sha256']}"
+    assert (deployed["sha256"], deployed["values_proven"]) == (kept["sha256"], 18)
+    assert in_s3.container("s3-server").status == "running"
 
 
 def test_a_refused_model_stops_the_chain_at_register(fresh: Project) -> None:
