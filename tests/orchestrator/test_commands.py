@@ -32,6 +32,6 @@ def test_every_command_tells_its_result_as_json_and_shows_an_example(name: str) 
 def test_the_commands_are_those_of_the_orchestrators_page() -> None:
     """None is lost on the way to the command line."""
     assert {name.split()[1] for name in ALL} == {
-        "compile", "run", "demo", "models", "deploy", "rollback", "lineage", "submit", "schedule", "runs", "wait", "logs",
-        "explain-cache", "doctor", "prune", "feedback", "watch",
+        "compile", "run", "demo", "models", "deploy", "rollback", "lineage", "submit", "schedule", "runs", "wait",
+        "logs", "explain-cache", "doctor", "prune", "feedback", "watch",
     }  # fmt: skip
