@@ -135,7 +135,7 @@ def test_a_failed_proof_restores_the_version_before(fault: str, good: Chain, tmp
     sha256 = verdict.model_sha256(good.model)
     store.install(good.model, "1", sha256)
     store.serve("1")
-    store.remember("1")
+    store.remember("1", sha256)
     claimed = {"version": "2" if fault == "wrong answers" else "1", "sha256": sha256}
     liar = HTTPServer(("127.0.0.1", 0), type("Liar", (_Liar,), {"claimed": claimed}))
     Thread(target=liar.serve_forever, daemon=True).start()
@@ -171,7 +171,7 @@ def test_a_rollout_killed_before_its_proof_is_no_place_to_go_back_to(good: Chain
     for version in ("1", "2"):
         store.install(good.model, version, verdict.model_sha256(good.model))
     store.serve("1")
-    store.remember("1")
+    store.remember("1", verdict.model_sha256(good.model))
     store.serve("2")
     assert store.primary() == "2"
     assert store.proven() == "1"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from brakeline import deployment, steps
 from stepkit.verdict import sealed
 
 from tests.conftest import BIN, Chain, Done, command
@@ -105,6 +106,25 @@ def test_versions_are_deployed_and_gone_back_from_with_the_registry(state: State
     missing = state.brakeline("deploy", "9")
     assert missing.code == 65
     assert "version 9" in json.loads(missing.stdout)["error"]
+
+
+def test_a_deployment_that_was_overtaken_leaves_the_registry_true(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another deployment comes between target and registry: both say its version in the end, and the first is told."""
+    real, came = steps.call, list[str]()
+
+    def call(step: str, verb: str, **options: Any) -> dict[str, Any]:
+        if verb == "promote" and not came:
+            came.append(told(state.brakeline("deploy", "3"))["serving"])
+        return real(step, verb, **options)
+
+    monkeypatch.setattr(steps, "call", call)
+    registry, target = f"sqlite:///{state.folder}/registry.sqlite", str(state.folder / "models")
+    place = deployment.Place(registry, NAME, target, state.server.url, timeout_s=15)
+    done = deployment.deploy(place, "2", deployment.Manner(), "ana", "", lambda _: None)
+    assert (came, done["serving"], done["promoted"]) == (["3"], "3", False)
+    assert (state.primary(), state.live()) == ("3", "3")
 
 
 def test_what_does_not_serve_all_is_no_live_version(state: State) -> None:

@@ -74,7 +74,7 @@ def proven(at: Path, *versions: str) -> ModelStore:
         made = release(at, version, float(version))
         store.install(made.model, version, made.sha256)
         store.serve(version)
-        store.remember(version)
+        store.remember(version, made.sha256)
     return store
 
 
@@ -228,3 +228,19 @@ def test_a_renewal_that_is_denied_once_is_tried_again(monkeypatch: pytest.Monkey
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
         assert failed
+
+
+def test_a_graph_that_was_altered_since_it_was_proven_is_nothing_to_go_back_to(tmp_path: Path) -> None:
+    """65 with both sha256; the version that serves stays, and the next call finds the same."""
+    store = proven(tmp_path, "1", "2")
+    graph = tmp_path / "store" / NAME / "1" / "model.onnx"
+    content = graph.read_bytes()
+    graph.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    for _ in range(2):
+        back = command("brakeline-deploy", "rollback", "--model-store", tmp_path / "store", "--name", NAME)
+        assert back.code == 65
+        assert back.error["allowed"] == release(tmp_path / "again", "1", 1.0).sha256
+        assert (store.primary(), store.proven()) == ("2", "2")
+    graph.write_bytes(content)
+    back = command("brakeline-deploy", "rollback", "--model-store", tmp_path / "store", "--name", NAME)
+    assert back.result["version"] == "1"

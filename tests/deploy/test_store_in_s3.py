@@ -163,7 +163,7 @@ def test_versions_are_removed_but_what_serves_and_what_is_gone_back_to(s3: Objec
         store.install(made.model, version, made.sha256)
         if version != "4":
             store.serve(version)
-            store.remember(version)
+            store.remember(version, made.sha256)
     store.shadow("4")
     before = dict(s3.objects)
     prune = ("brakeline-deploy", "prune", "--model-store", ROOT, "--versions")

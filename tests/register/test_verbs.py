@@ -194,6 +194,7 @@ def test_pruned_versions_keep_their_papers(released: Path, tmp_path: Path) -> No
     assert (shown["state"], shown["card"]) == ("archived", before["card"])
     assert [change["why"] for change in shown["changes"]] == ["older than a year"]
     assert fetch(released, "1", tmp_path / "again").code == 65
+    assert ask(released, "promote", "--version", "1", "--promoted", tmp_path / "promoted").code == 65
     assert fetch(released, "2", tmp_path / "again").code == 0
 
 

@@ -68,7 +68,7 @@ def test_old_versions_are_archived_and_what_is_needed_stays(tiny: Chain, tmp_pat
     store = ModelStore(state / "models", NAME)
     for version in ("2", "3"):
         store.serve(version)
-        store.remember(version)
+        store.remember(version, store.sha256(version) or "")
     store.shadow("4")
     register(state, "promote", "--version", "1", "--promoted", tmp_path / "promoted")
     planned = prune(state, "--keep-versions", "0", "--dry-run")

@@ -69,7 +69,15 @@ def deploy(place: Place, version: str, manner: Manner, by: str, why: str, tell: 
             told[key] = done[key]
     if done["version"] != version or "shadow" in done or "canary" in done:
         return {**told, "serving": done["version"]}
-    return {**told, "serving": version, "promoted": _promote(place, version, by, why)}
+    promoted = _promote(place, version, by, why)
+    with _refusals():
+        stands = steps.call("deploy", "status", model_store=place.target, name=place.name)
+    now = stands["version"]
+    if now != version and now == stands["proven"]:
+        # Another deployment came between target and registry: what serves is what the registry should say.
+        _promote(place, now, by, f"it serves; version {version} was overtaken by another deployment")
+        return {**told, "serving": now}
+    return {**told, "serving": version, "promoted": promoted}
 
 
 def roll_back(place: Place, by: str, why: str, tell: Tell) -> dict[str, Any]:

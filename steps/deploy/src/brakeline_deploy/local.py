@@ -1,9 +1,11 @@
 """The local target: a model store on a disk or in S3, and the server that follows it."""
 
+from pathlib import Path
 from typing import Any
 
 from stepkit import diary
-from stepkit.errors import Refused, StepError, UsageError
+from stepkit.errors import ArtifactAltered, Refused, StepError, UsageError
+from stepkit.verdict import MODEL_FILE
 
 from brakeline_deploy import differences, shadow
 from brakeline_deploy.endpoint import Endpoint
@@ -52,21 +54,24 @@ class LocalTarget:
     def remember(self, release: Release) -> None:
         """See `Target`."""
         self._require_mine()
-        self._store.remember(release.version)
+        self._store.remember(release.version, release.sha256)
 
     def roll_back(self, why: str) -> dict[str, Any]:
         """See `Target`. Where there is an endpoint, it must say that it serves the version (else 69, and it stays)."""
         now, before = self._store.primary(), self._store.previous()
         if before is None:
             raise UsageError(f"no version of {self._store.name} was in service before {now}")
-        if self._store.sha256(before) is None:
+        found, proven = self._store.sha256(before), self._store.proven_sha256(before)
+        if found is None:
             gone = self._store.address(before)
             raise UsageError(f"{gone}: version {before}, in service before {now}, was removed; deploy it again")
+        if proven and found != proven:
+            raise ArtifactAltered(Path(self._store.address(before)) / MODEL_FILE, found, proven)
         # First the record: killed between the two, the next call finds a primary that is not proven and ends alike.
         self._store.forget_after(before, now, why)
         self._store.serve(before)
         if self._endpoint:
-            self._endpoint.wait_for(before, self._store.sha256(before) or "", self._patience_s)
+            self._endpoint.wait_for(before, found, self._patience_s)
         return {"version": before, "instead_of": now, "why": why, "confirmed": self._endpoint is not None}
 
     def standing(self) -> Standing:

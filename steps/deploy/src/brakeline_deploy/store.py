@@ -103,10 +103,15 @@ class Store(ABC):
             content["shadow"] = version
         self._point(content)
 
-    def remember(self, version: str) -> None:
-        """Note that a version was proven in service; `previous` finds the one before it."""
+    def remember(self, version: str, sha256: str) -> None:
+        """Note that a version was proven in service, by the graph that was; `previous` finds the one before it."""
         if self._stack()[-1:] != [version]:
-            self._note({"version": version})
+            self._note({"version": version, "sha256": sha256})
+
+    def proven_sha256(self, version: str) -> str | None:
+        """The sha256 of the graph that was proven under a version, or None where no proof tells it."""
+        told = [entry.get("sha256") for entry in self._history() if entry.get("version") == version]
+        return told[-1] if told else None
 
     def forget_after(self, version: str, instead_of: str | None, why: str) -> None:
         """Note that a version serves again: those proven after it are nothing to go back to any more."""

@@ -118,8 +118,11 @@ def promote(
     kept = open_registry(registry)
     if registered:
         name, version = _same_as_registered(kept, registered)
-    before = kept.live(name)
-    now = kept.set_state(name, _given(version), State.LIVE, by or _user(), why)
+    found, before = kept.find(name, _given(version)), kept.live(name)
+    if found.state is State.ARCHIVED:
+        # Pruned, it would be a champion that no run can fetch.
+        keeping.require_kept(found)
+    now = kept.set_state(name, found.version, State.LIVE, by or _user(), why)
     artifacts.write_json(promoted, {"name": now.model, "version": now.version, "state": now.state})
     facts = {"name": now.model, "version": now.version, "state": now.state}
     return Result(facts={**facts, "before": before.version if before else None})

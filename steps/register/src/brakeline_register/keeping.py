@@ -153,6 +153,12 @@ def size(uri: str) -> int:
     return artifacts.size_of(Path(uri)) if Path(uri).is_dir() else 0
 
 
+def require_kept(version: Version) -> None:
+    """Raises NotKept where a version's model is gone, as after `prune`."""
+    if not size(version.uri):
+        raise NotKept(f"version {version.version} of {version.model}", version.uri)
+
+
 def forget(uri: str) -> int:
     """Remove a kept model, never its papers; returns its size as `size` does. What is gone already is nothing."""
     freed, kept = size(uri), Path(uri)
