@@ -15,6 +15,7 @@ from brakeline.refusals import Refused
 _STYLES = {"live": "bold green", "archived": "dim", "registered": ""}
 _ABOUT_THE_CALL = {"step", "verb", "status", "seconds", "artifacts", "parameters"}
 _DIGITS = 12
+_MINUTES = len("2026-01-31T23:59")
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,10 @@ def drawn_list(told: dict[str, Any]) -> RenderableType:
     """All versions, oldest first, and what was tried for each dataset."""
     if not told["versions"]:
         return f"no versions of {told['name']} in {told['registry']}"
-    table = Table(box=None, header_style="bold")
-    for heading in (
-        "version",
-        "state",
-        "sha256",
-        "error [m]",
-        "bound/median",
-        "gates",
-        "tried",
-        "run",
-        "revision",
-        "at",
-    ):
-        table.add_column(heading, justify="right" if heading in {"error [m]", "bound/median", "tried"} else "left")
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    # What fits into eighty columns; `show` has the rest.
+    for heading in ("version", "state", "sha256", "error [m]", "bound/median", "gates", "at"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading in {"error [m]", "bound/median"} else "left")
     for version in told["versions"]:
         table.add_row(*_row(version), style=_STYLES[version["state"]])
     return Group(table, *_tried(told["datasets"]))
@@ -110,13 +101,12 @@ def drawn_difference(told: dict[str, Any], everything: bool) -> RenderableType:
 
 
 def _row(version: dict[str, Any]) -> Iterator[str]:
-    facts, source = version["facts"], version["source"]
+    facts = version["facts"]
     overall, gates = facts.get("overall") or {}, facts.get("gates") or []
     yield from (version["version"], version["state"], version["sha256"][:_DIGITS])
     yield from (_text(overall.get("mae_m")), _text(overall.get("width")))
     yield f"{sum(gate.get('passed') is True for gate in gates)}/{len(gates)}" if gates else ""
-    yield _text((facts.get("attempts") or {}).get("models"))
-    yield from (source["run"][:_DIGITS], source["revision"][:_DIGITS], version["created_at"])
+    yield version["created_at"][:_MINUTES].replace("T", " ")
 
 
 def _tried(datasets: list[dict[str, Any]]) -> Iterator[str]:
