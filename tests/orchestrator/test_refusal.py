@@ -53,7 +53,8 @@ def slipped_to_deploy(model: str, verdict: str, registered: str, store: str):
 def run(pipeline: object, arguments: dict[str, str], folder: Path, runner: str) -> record.RunRecord:
     named = engine.built() if runner == "docker" else images.for_processes()
     compiled = _with_images(pipeline, folder / "slipped.yaml", named)
-    kept = record.RunRecord("one", runner, folder / "runs" / "one", dict(arguments))
+    run_id = record.new_run_id()
+    kept = record.RunRecord(run_id, runner, folder / "runs" / run_id, dict(arguments))
     launcher: local.Launcher = Containers(folder, "refusal", "none") if runner == "docker" else Processes()
     with pytest.raises(local.StepFailed) as refused:
         local.LocalRunner(kept, narrator.ForMachines(), None, launcher).run(compiled, dict(arguments))
