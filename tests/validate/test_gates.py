@@ -88,7 +88,7 @@ def test_the_verdict_can_be_replayed_to_the_byte(good: Chain, tmp_path: Path) ->
     """The same model, holdout and champion give the same verdict and dossier."""
     words = ["brakeline-validate", "validate", "--model", good.model, "--holdout", good.holdout]
     words += ["--champion", good.champion, "--floor", good.floor, "--faulty", good.faulty]
-    for output in ("verdict", "dossier", "metrics", "measurements"):
+    for output in ("verdict", "dossier", "metrics", "measurements", "lineage"):
         words += [f"--{output}", tmp_path / output]
     assert command(*words).code == 0
     assert (tmp_path / "verdict").read_bytes() == good.verdict.read_bytes()

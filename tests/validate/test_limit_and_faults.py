@@ -89,7 +89,7 @@ def test_a_floor_of_another_holdout_is_refused(good: Chain, tiny: Chain, tmp_pat
 def test_every_fault_of_the_catalogue_has_a_row(good: Chain) -> None:
     """In verdict and dossier, with error, coverage and limit."""
     found = json.loads(good.verdict.read_text())["under_fault"]
-    in_data = set(pl.read_parquet(good.faulty)["fault"])
+    in_data = set(pl.read_parquet(good.faulty / "*.parquet")["fault"])
     assert found.keys() == in_data
     assert set(faults.LIMITS) <= in_data
     page = good.dossier.read_text()
