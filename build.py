@@ -94,6 +94,11 @@ def images(arguments: list[str]) -> int:
     return _call("brakeline-images", *arguments, folder=Path.cwd())
 
 
+def manifests(arguments: list[str]) -> int:
+    """An overlay of manifests/ as it would be applied; with --check, what an installation has not set yet."""
+    return _call("python", "-m", "brakeline_images.render", *arguments, folder=Path.cwd())
+
+
 def run(arguments: list[str]) -> int:
     """The pipeline end to end: server, five steps, and a client that asks the deployed model."""
     recorded = [] if "--recorded" in arguments or not RECORDED.is_file() else ["--recorded", str(RECORDED)]
@@ -179,6 +184,7 @@ def bench(arguments: list[str]) -> int:
 
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "images": images,
+    "manifests": manifests,
     "run": run,
     "test": test,
     "check": check,
@@ -189,7 +195,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
 
 def main() -> int:
     """Set up what is needed and do what the verb says."""
-    listed = "\n".join(f"  {name:7} {(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items())
+    listed = "\n".join(f"  {name:10} {(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items())
     parser = argparse.ArgumentParser(
         prog="build.py", description=f"verbs:\n{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
     )

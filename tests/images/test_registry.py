@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from brakeline import images as locked
-from brakeline_images import cli, compose, plan
+from brakeline_images import cli, compose, manifests, plan
 from brakeline_images.engine import Engine
 from brakeline_images.errors import BaseNotPullable, PushFailed
 
@@ -22,6 +23,8 @@ def aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lock.write_bytes(locked.LOCK.read_bytes())
     monkeypatch.setattr(locked, "LOCK", lock)
     monkeypatch.setattr(compose, "ENV", tmp_path / ".env")
+    monkeypatch.setattr(manifests, "FILE", tmp_path / "images" / "kustomization.yaml")
+    manifests.FILE.parent.mkdir()
     return lock
 
 
@@ -54,11 +57,23 @@ def test_what_was_pushed_is_recorded_by_its_digest(at: str, aside: Path) -> None
     assert cli._build(("register",), "", at, None, False, False)["images"]["register"]["pushed"] == pushed
 
 
+def test_manifests_name_the_server_by_what_was_pushed(at: str, aside: Path) -> None:
+    """The digest that the registry gave is the one that manifests pull by; a push of another image leaves it alone."""
+    pushed = cli._build(("serving",), "", at, None, False, False)["images"]["serving"]["pushed"]
+    repository, _, digest = pushed.partition("@")
+    entry = {"name": "brakeline/serving", "newName": repository, "digest": digest}
+    assert entry in yaml.safe_load(manifests.FILE.read_text())["images"]
+    cli._build(("register",), "", at, None, False, False)
+    assert entry in yaml.safe_load(manifests.FILE.read_text())["images"]
+    assert f"{at}/brakeline/register" not in manifests.FILE.read_text()
+
+
 def test_a_registry_that_is_not_there_leaves_the_lock_alone(aside: Path) -> None:
     """The message names image and registry; nothing is recorded as pushed."""
     with pytest.raises(PushFailed, match=r"127\.0\.0\.1:1/brakeline/register"):
         cli._build(("register",), "", "127.0.0.1:1", None, False, False)
     assert "127.0.0.1:1" not in aside.read_text()
+    assert not manifests.FILE.exists()
 
 
 @pytest.mark.slow

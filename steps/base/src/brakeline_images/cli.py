@@ -15,7 +15,7 @@ from brakeline import images as locked
 from brakeline import revision
 from brakeline.images import Built
 
-from brakeline_images import compose, plan, turns
+from brakeline_images import compose, manifests, plan, turns
 from brakeline_images.errors import ImagesError, Interrupted
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def _build(
             tell(f"pushing {images[name].reference} to {push}")
             images[name] = replace(images[name], pushed=engine.push(images[name].reference, push))
         _record(chosen, images)
+        manifests.name_images(images)
     tell(f"{len(builder.built)} built, {len(only or NAMES)} current; base {chosen.reference}")
     return {
         "status": "built" if builder.built else "current",

@@ -1,5 +1,7 @@
 """What can go wrong with images, each with its exit status (sysexits) and the way out."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from signal import Signals
 
 DATA, UNAVAILABLE, SOFTWARE, AGAIN = 65, 69, 70, 75
@@ -102,3 +104,34 @@ class PushFailed(ImagesError):
 
     def __init__(self, reference: str, said: str) -> None:
         super().__init__(f"{reference} could not be pushed: {said}")
+
+
+class NoKubectl(ImagesError):
+    """Nothing here renders manifests."""
+
+    exit_code = UNAVAILABLE
+
+    def __init__(self) -> None:
+        super().__init__("no kubectl in this environment: `python build.py` installs it with the locked packages")
+
+
+class NotRendered(ImagesError):
+    """kustomize refuses an overlay."""
+
+    exit_code = DATA
+
+    def __init__(self, folder: Path, said: str) -> None:
+        super().__init__(f"{folder}: kustomize cannot render it: {said}")
+
+
+class NotSet(ImagesError):
+    """An overlay holds placeholders that an installation has to set."""
+
+    exit_code = DATA
+
+    def __init__(self, overlay: str, found: Sequence[object]) -> None:
+        listed = "\n".join(f"  {one}" for one in found)
+        super().__init__(
+            f"{overlay}: {len(found)} not set\n{listed}\n"
+            "Set values in manifests/installation/values.yaml; images: `python build.py images --push REGISTRY`"
+        )
