@@ -6,6 +6,7 @@ account's), `BRAKELINE_KFP_CA` a file of certificates beside the system's, `BRAK
 installation serves many.
 """
 
+import ipaddress
 import os
 import ssl
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 URL, TOKEN_FILE, CA, NAMESPACE = (f"BRAKELINE_KFP_{name}" for name in ("URL", "TOKEN_FILE", "CA", "NAMESPACE"))
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -53,11 +55,6 @@ class Access:
     trust: ssl.SSLContext
     namespace: str = ""
 
-    @property
-    def is_local(self) -> bool:
-        """Whether it is on this machine's loopback."""
-        return urlsplit(self.url).hostname in _LOOPBACK
-
 
 def access(url: str = "", namespace: str = "") -> Access:
     """How the API at a URL is reached, or at the environment's. Raises UnusableAccess."""
@@ -84,6 +81,31 @@ def is_guarded(url: str) -> bool:
     """Whether a token may be sent there: over TLS, or to this machine's loopback."""
     parts = urlsplit(url)
     return parts.scheme == "https" or parts.hostname in _LOOPBACK
+
+
+def proxy_of(url: str) -> str | None:
+    """The environment's proxy for a URL; None where `NO_PROXY` names its host: by name, suffix, address or network."""
+    parts = urlsplit(url)
+    host, proxies = parts.hostname or "", getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if not found or host in _LOOPBACK or proxy_bypass(host) or _is_within(host, proxies.get("no", "")):
+        return None
+    return found if "://" in found else f"http://{found}"
+
+
+def _is_within(host: str, networks: str) -> bool:
+    """Whether an address is in one of the networks of a list; Python's own reading of such lists knows names alone."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    for network in networks.split(","):
+        try:
+            if address in ipaddress.ip_network(network.strip(), strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
 
 
 def _checked(url: str) -> str:

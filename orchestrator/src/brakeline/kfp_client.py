@@ -9,7 +9,6 @@ import io
 import json
 import logging
 import time
-import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -21,7 +20,7 @@ from kfp.client import Client
 from kfp_server_api.exceptions import ApiException
 from kfp_server_api.rest import RESTClientObject
 
-from brakeline.access import Access, ClusterError, Refused, Unavailable, UnusableAccess
+from brakeline.access import Access, ClusterError, Refused, Unavailable, UnusableAccess, proxy_of
 
 INTERNALS = {Client: ("get_kfp_healthz", "_load_config"), RESTClientObject: ("request",)}
 CONNECT_WITHIN_S, ANSWER_WITHIN_S = 10.0, 60.0
@@ -107,10 +106,8 @@ class _Rest(RESTClientObject):  # type: ignore[misc]
     """Sends requests: bounded in time, over the trusted certificates and the environment's proxy, never redirected."""
 
     def __init__(self, access: Access) -> None:
-        parts = urlsplit(access.url)
         settings: dict[str, Any] = {"ssl_context": access.trust, "retries": False, "maxsize": 4}
-        proxy = urllib.request.getproxies().get(parts.scheme)
-        if proxy and not access.is_local and not urllib.request.proxy_bypass(parts.netloc):
+        if proxy := proxy_of(access.url):
             self.pool_manager: Any = urllib3.ProxyManager(proxy, **settings)
         else:
             self.pool_manager = urllib3.PoolManager(**settings)
@@ -163,7 +160,8 @@ def _told(what: str, status: int, words: str) -> ClusterError:
         return Refused(f"{what}: the token is not accepted ({status}): run `oc login` again, or renew the token's file")
     if status == 403:
         return Refused(
-            f"{what}: denied (403): {words}; the account needs access to datasciencepipelinesapplications/api"
+            f"{what}: denied (403): {words}; the account needs access to datasciencepipelinesapplications/api, or on "
+            "OpenShift AI 2.x to `get` the API's Route"
         )
     if status == 404:
         return NotThere(f"{what}: not there (404): {words}")

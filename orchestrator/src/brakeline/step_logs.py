@@ -135,7 +135,7 @@ def _pods_api(namespace: str) -> tuple[Any, str]:
     """The pods' API and the namespace to ask: what was said, the kubeconfig's, or the pod's own."""
     from kubernetes import client, config  # noqa: PLC0415
 
-    from brakeline.access import SERVICE_ACCOUNT, is_guarded, kubeconfig  # noqa: PLC0415
+    from brakeline.access import SERVICE_ACCOUNT, is_guarded, kubeconfig, proxy_of  # noqa: PLC0415
 
     settings = client.Configuration()
     try:
@@ -153,7 +153,7 @@ def _pods_api(namespace: str) -> tuple[Any, str]:
         raise Unavailable("no namespace: give --namespace, or say `oc project NAME`")
     if not is_guarded(settings.host) or not settings.verify_ssl:
         raise Unavailable(f"{kubeconfig()}: {settings.host} is no https address that is verified; no token goes there")
-    settings.retries = 2
+    settings.retries, settings.proxy = 2, proxy_of(settings.host)
     return client.CoreV1Api(client.ApiClient(settings)), space
 
 

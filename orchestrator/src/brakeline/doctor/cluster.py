@@ -130,7 +130,7 @@ def _connect(ask: Ask) -> tuple[Any, str, str]:
     namespace = ask.namespace or os.environ.get(access.NAMESPACE, "") or own
     if not namespace:
         raise Failed("no namespace is named", f"--namespace, {access.NAMESPACE}, or `oc project NAME`")
-    settings.retries = False
+    settings.retries, settings.proxy = False, access.proxy_of(settings.host)
     return client.ApiClient(settings), namespace, of
 
 

@@ -3,6 +3,7 @@
 The official client speaks; what it leaves to its caller is here: which errors are worth another try, and what they say.
 """
 
+import ipaddress
 import json
 import os
 import time
@@ -213,12 +214,29 @@ def connect(namespace: str) -> Cluster:
     if host.scheme != "https" and host.hostname not in _LOOPBACK:
         raise UsageError(f"the cluster's API: found {settings.host}, allowed https, or http on this machine's loopback")
     settings.retries = False  # tries again are ours: the client's own are for few methods and say nothing
-    proxy = getproxies().get(host.scheme)
-    if proxy and not settings.proxy and not proxy_bypass(host.hostname or ""):
-        settings.proxy = proxy
+    settings.proxy = settings.proxy or _proxy_for(host.scheme, host.hostname or "")
     if not (namespace or own):
         raise UsageError("no namespace: neither kserve://NAMESPACE/… nor the kubeconfig's context names one")
     return Cluster(client.ApiClient(settings), namespace or own)
+
+
+def _proxy_for(scheme: str, host: str) -> str | None:
+    """The environment's proxy, unless `NO_PROXY` names the host.
+
+    In a pod the API is an address, and a cluster names its networks, which Python's own reading of the list does not
+    know.
+    """
+    proxies = getproxies()
+    found = proxies.get(scheme)
+    inside = any(_is_within(host, one.strip()) for one in proxies.get("no", "").split(","))
+    return None if inside or not found or proxy_bypass(host) else found
+
+
+def _is_within(host: str, network: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
 
 
 def _status_of(body: Any) -> dict[str, Any]:
