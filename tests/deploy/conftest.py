@@ -15,11 +15,11 @@ from brakeline_deploy import places, rollout
 from brakeline_deploy.target import Standing, Target
 
 from tests.conftest import Done, command
+from tests.crds import RELEASES
 from tests.deploy import kubernetes_api
 from tests.deploy.controller import Controller, at_work
 from tests.deploy.kubernetes_api import NAMESPACE, TOKEN, Api
 from tests.deploy.releases import NAME, Made, release
-from tests.deploy.schema import RELEASES, Schema
 from tests.serving.certificates import make_certificate
 
 POD_TOKEN = "a-token-of-the-endpoint"
@@ -119,7 +119,7 @@ def place(product: str, tmp_path: Path, certificate: tuple[Path, Path]) -> Itera
     context.load_cert_chain(*certificate)
     (tmp_path / "token").write_text(POD_TOKEN)
     with ExitStack() as stack:
-        api = stack.enter_context(kubernetes_api.serving(Schema(product), context))
+        api = stack.enter_context(kubernetes_api.serving(kubernetes_api.schema(product), context))
         models = Controller(api, NAME, tmp_path, {}, tmp_path / "token")
         controller = stack.enter_context(at_work(models))
         yield Place(api, controller, tmp_path, write_kubeconfig(tmp_path, api.url, certificate[0]))

@@ -18,12 +18,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.crds import Schema, published
 from tests.deploy.ownership import Owned
-from tests.deploy.schema import Schema
 
 TOKEN = "a-token-of-the-tests"
 GROUP, PLURAL, ACCOUNT = "serving.kserve.io", "inferenceservices", "system:serviceaccount:ns:pipeline-runner-dspa"
 NAMESPACE = "distance-prediction"
+
+
+def schema(release: str) -> Schema:
+    """What a release publishes for InferenceService."""
+    found = published(release, f"{GROUP}/v1beta1", "InferenceService")
+    assert found is not None
+    return found
 
 
 class Refusal(Exception):

@@ -19,7 +19,6 @@ from tests.deploy import kubernetes_api
 from tests.deploy.conftest import write_kubeconfig
 from tests.deploy.kubernetes_api import GROUP, NAMESPACE, PLURAL, TOKEN, Api
 from tests.deploy.releases import NAME
-from tests.deploy.schema import Schema
 
 SERVICE: dict[str, Any] = {
     "apiVersion": "serving.kserve.io/v1beta1",
@@ -33,7 +32,7 @@ APPLY = {"Content-Type": "application/apply-patch+yaml"}
 
 @pytest.fixture
 def api(product: str) -> Iterator[Api]:
-    with kubernetes_api.serving(Schema(product)) as running:
+    with kubernetes_api.serving(kubernetes_api.schema(product)) as running:
         yield running
 
 
