@@ -12,6 +12,7 @@ PART_OF = {"app.kubernetes.io/part-of": "brakeline"}
 _FIXED_IDS = {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"}
 _HOSTS = {"hostPath", "hostNetwork", "hostPID", "hostIPC", "hostPort", "hostUsers", "hostAliases"}
 _BY_DIGEST = re.compile(r"[a-z0-9.:/_-]+@sha256:[0-9a-f]{64}")
+_MOVING_TAG = re.compile(r":(latest|main|master|stable)(@|$)")
 _SOUNDS_SECRET = re.compile(r"password|passwd|token|secret|credential|access_?key|private_?key", re.IGNORECASE)
 _URL_WITH_SECRET = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@")
 _ADDED_CAPABILITY = "NET_BIND_SERVICE"  # the one that `restricted` lets be added
@@ -28,7 +29,7 @@ def forbidden(one: Manifest) -> list[str]:
             found.append(f"{where} is true")
         if key == "image" and isinstance(value, str) and not _BY_DIGEST.fullmatch(value):
             found.append(f"{where}: found {value}, allowed an image by its digest")
-        if isinstance(value, str) and (value.endswith(":latest") or ":latest@" in value):
+        if isinstance(value, str) and _MOVING_TAG.search(value):
             found.append(f"{where} is of a tag that moves: {value}")
         if isinstance(value, str) and _URL_WITH_SECRET.search(value):
             found.append(f"{where} is a URL with a password")

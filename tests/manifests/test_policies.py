@@ -104,7 +104,7 @@ def test_what_is_right_passes() -> None:
         (f"{IN_CONTAINER}.resources.limits.cpu", None, "no limits of cpu"),
         (f"{IN_CONTAINER}.resources", None, "no requests of memory"),
         (f"{IN_CONTAINER}.image", "registry.example/any:1", "allowed an image by its digest"),
-        (f"{IN_CONTAINER}.image", f"registry.example/any:latest@sha256:{'a' * 64}", "a tag that moves"),
+        (f"{IN_CONTAINER}.image", f"registry.example/any:main@sha256:{'a' * 64}", "a tag that moves"),
         (f"{IN_CONTAINER}.env", [{"name": "DB_PASSWORD", "value": "a"}], "has its value in clear text"),
         (f"{IN_CONTAINER}.env", [{"name": "DB", "value": "mysql://root:pw@db/a"}], "a URL with a password"),
         ("spec.template.metadata.labels", {"app.kubernetes.io/name": "brakeline"}, "part-of is not brakeline"),
