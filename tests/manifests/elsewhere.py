@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from tests.manifests.objects import Manifest
@@ -38,6 +38,17 @@ def made_of(one: Manifest) -> list[Made]:
     return [Made(kind, name, space, why, keys) for kind, name, space, why, keys in _MAKERS.get(one.kind, _nothing)(one)]
 
 
+def taken(objects: Iterable[Manifest]) -> list[str]:
+    """Names of ours that operators have for objects of theirs: they would overwrite ours, or delete it."""
+    known = list(objects)
+    theirs = {(made.kind, made.name, made.namespace): (one, made.why) for one in known for made in made_of(one)}
+    return [
+        f"{one}: the name is {theirs[name][1]}, of {theirs[name][0]}"
+        for one in known
+        if (name := (one.kind, one.name, one.namespace)) in theirs
+    ]
+
+
 _Told = Iterator[tuple[str, str, str | None, str, tuple[str, ...]]]
 
 
@@ -50,6 +61,8 @@ def _of_pipelines(one: Manifest) -> _Told:
         yield kind, f"pipeline-runner-{one.name}", one.namespace, "the operator's, for the runs", ()
     for kind in ("Service", "Route"):
         yield kind, f"ds-pipeline-{one.name}", one.namespace, "the operator's, for its API", ()
+    yield "NetworkPolicy", f"ds-pipelines-{one.name}", one.namespace, "the operator's, for its API", ()
+    yield "Role", f"ds-pipeline-user-access-{one.name}", one.namespace, "the operator's, for its API", ()
 
 
 def _of_a_registry(one: Manifest) -> _Told:
@@ -58,11 +71,26 @@ def _of_a_registry(one: Manifest) -> _Told:
 
 
 def _of_a_notebook(one: Manifest) -> _Told:
-    yield "Service", one.name, one.namespace, "its controller's", ()
+    for kind in ("Service", "StatefulSet"):
+        yield kind, one.name, one.namespace, "its controller's", ()
+    for policy in ("ctrl-np", "oauth-np", "kube-rbac-proxy-np"):
+        yield "NetworkPolicy", f"{one.name}-{policy}", one.namespace, "odh-notebook-controller's", ()
 
 
 def _of_a_service_of_a_model(one: Manifest) -> _Told:
-    yield "Service", f"{one.name}-predictor", one.namespace, "KServe's", ()
+    for kind in ("Service", "Deployment", "HorizontalPodAutoscaler"):
+        yield kind, f"{one.name}-predictor", one.namespace, "KServe's", ()
+    yield "Route", one.name, one.namespace, "odh-model-controller's", ()
+    # It deletes a Service or dashboard of these names that it does not want, whoever made it; and overwrites the rest.
+    for kind in ("Service", "ServiceMonitor"):
+        yield kind, f"{one.name}-metrics", one.namespace, "odh-model-controller's", ()
+    yield (
+        "ConfigMap",
+        f"{one.name}-metrics-dashboard",
+        one.namespace,
+        "odh-model-controller's",
+        ("metrics", "supported"),
+    )
 
 
 def _of_an_external_secret(one: Manifest) -> _Told:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.manifests import policies, references
+from tests.manifests import elsewhere, policies, references
 from tests.manifests.objects import Manifest, fields, merged, pods
 
 DIGEST = "registry.example/brakeline/any@sha256:" + "a" * 64
@@ -158,6 +158,14 @@ def test_a_reference_to_nothing_is_met(path: str, value: Any, word: str) -> None
     found = "; ".join(references.unresolved([changed(DEPLOYMENT, path, value)]))
     assert word in found
     assert bool(found) == bool(word)
+
+
+def test_an_operators_name_is_met() -> None:
+    """A Service of the name that the operator gives its own is told, with whose the name is."""
+    about = {"name": "any", "namespace": "distance-prediction"}
+    service = Manifest({"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": about})
+    (told,) = elsewhere.taken([service, changed(SERVICE, "metadata.name", "any-metrics"), Manifest(SERVICE)])
+    assert told == "Service any-metrics: the name is odh-model-controller's, of InferenceService any"
 
 
 def test_bindings_refer_too() -> None:

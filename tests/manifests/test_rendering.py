@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.manifests import policies, references, trees
+from tests.manifests import elsewhere, policies, references, trees
 from tests.manifests.trees import MANIFESTS, Tree
 
 
@@ -61,6 +61,11 @@ def test_rights_are_named_one_by_one_in_one_namespace(tree: Tree) -> None:
 def test_references_resolve(installation: Tree) -> None:
     """Services, ConfigMaps, Secrets with their keys, claims, accounts and Roles: ours, or stated as made by others."""
     assert not references.unresolved(installation.objects)
+
+
+def test_no_name_is_an_operators(installation: Tree) -> None:
+    """None of our objects has the name by which an operator makes, changes or deletes one of its own."""
+    assert not elsewhere.taken(installation.objects)
 
 
 def test_selectors_select_something(installation: Tree) -> None:
