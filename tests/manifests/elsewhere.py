@@ -26,6 +26,7 @@ def made_by_people() -> list[Made]:
     """What somebody makes by hand, or External Secrets does in their place; docs/openshift.md says how."""
     return [
         Made("Secret", "brakeline-s3", OURS, "the connection to the bucket: credentials are not in Git", CONNECTION),
+        Made("Secret", "brakeline-registry-database", REGISTRIES, "its database's, not in Git", ("password",)),
         *(
             Made("Group", f"brakeline-{who}", None, "who is in it is said by the cluster's identity provider")
             for who in ("viewers", "data-scientists", "operators")
@@ -47,6 +48,14 @@ def taken(objects: Iterable[Manifest]) -> list[str]:
         for one in known
         if (name := (one.kind, one.name, one.namespace)) in theirs
     ]
+
+
+def pods_of(one: Manifest) -> Iterator[dict[str, str]]:
+    """The labels of the pods that an operator makes of an object of ours, where an object of ours selects them."""
+    if one.kind == "ModelRegistry":
+        # red-hat-data-services/model-registry-operator, internal/controller/config/templates/deployment.yaml.tmpl; the
+        # third is of 3.x alone, so nothing of a base selects by it.
+        yield {"app": one.name, "component": "model-registry"}
 
 
 _Told = Iterator[tuple[str, str, str | None, str, tuple[str, ...]]]

@@ -71,6 +71,10 @@ _FIELDS: dict[str, Callable[[Any], list[tuple[str, str, tuple[str, ...]]]]] = {
     "scaleTargetRef": lambda value: [(value["kind"], value["name"], ())],
     "roleRef": lambda value: [(value["kind"], value["name"], ())],
 }
+# Kinds whose fields only sound like it: rights, data, what another controller's store or repository has.
+_OF_OTHER_WORDS = {
+    *("Role", "ClusterRole", "CustomResourceDefinition", "ConfigMap", "AppProject", "Application", "ExternalSecret"),
+}
 # Fields that sound like references and are none, or are read as part of one above.
 _NONE = {
     *("configMapName", "configMapKey", "claimName", "secretKey", "secretStoreRef", "serviceAccountToken", "secrets"),
@@ -82,7 +86,7 @@ def of(one: Manifest) -> Iterator[Reference]:
     """The references of an object. Raises ValueError for a field that may be one and is not known here."""
     for path, value in fields({key: part for key, part in one.content.items() if key != "metadata"}):
         field, where = str(path[-1]), ".".join(map(str, path))
-        if one.kind in ("Role", "ClusterRole", "CustomResourceDefinition", "ConfigMap", "AppProject", "Application"):
+        if one.kind in _OF_OTHER_WORDS:
             continue
         if field in _FIELDS and value and not (field == "secretName" and _is_in_one(path)):
             for kind, name, keys in _FIELDS[field](value):
@@ -157,6 +161,7 @@ def selecting_nothing(objects: Iterable[Manifest]) -> list[str]:
     """Selectors that no pod, or no Service, of the same namespace matches."""
     known = list(objects)
     there = [("Pod", pod.of.namespace, pod.labels) for pod in pods(known)]
+    there += [("Pod", one.namespace, labels) for one in known for labels in elsewhere.pods_of(one)]
     there += [("Service", one.namespace, one.labels) for one in known if one.kind == "Service"]
     problems = []
     for one in known:
