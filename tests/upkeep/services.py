@@ -18,7 +18,11 @@ from typing import Any
 TOKEN = "sha256~the-token-of-the-tests"
 _ALLOWED = {
     ("datasciencepipelinesapplications", "api", verb) for verb in ("get", "create", "update", "patch", "delete")
-} | {("inferenceservices", "", verb) for verb in ("create", "get", "list", "patch", "delete")}
+} | {("inferenceservices", "", verb) for verb in ("create", "get", "patch", "delete")}
+# Roles give rights by name: a review that names nothing is denied.
+_NAMES = {
+    "datasciencepipelinesapplications": "dspa", "inferenceservices": "stopping-distance", "routes": "ds-pipeline-dspa",
+}  # fmt: skip
 
 
 @dataclass
@@ -33,6 +37,8 @@ class Services:
     faults: dict[str, int | str] = field(default_factory=dict)
     reviews: list[dict[str, Any]] = field(default_factory=list)
     skew_s: float = 0.0
+    # Versions of DataScienceCluster: 2.x serves v1, 3.x both.
+    product: tuple[str, ...] = ("v2", "v1")
 
 
 @contextmanager
@@ -90,11 +96,15 @@ class _Handler(BaseHTTPRequestHandler):
             wanted = body["spec"]["resourceAttributes"]
             self.services.reviews.append(wanted)
             asked = (wanted["resource"], wanted.get("subresource", ""), wanted["verb"])
-            return 201, body | {"status": {"allowed": asked in self.services.allowed}}
+            is_named = wanted.get("name") == _NAMES[wanted["resource"]]
+            return 201, body | {"status": {"allowed": is_named and asked in self.services.allowed}}
         known: dict[str, dict[str, Any]] = {
             "/apis/v2beta1/healthz": {"multi_user": True, "tag_name": "2.16.1"},
             "/apis/v2beta1/pipelines": {"total_size": 2, "pipelines": []},
             "/api/model_registry/v1alpha3/registered_models": {"items": [], "size": 0, "pageSize": 1},
+            "/apis/datasciencecluster.opendatahub.io": {
+                "versions": [{"version": one} for one in self.services.product]
+            },
         }
         return (200, known[path]) if path in known else (404, {"message": "not found"})
 

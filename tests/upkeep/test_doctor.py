@@ -33,7 +33,6 @@ def test_where_all_is_well_it_ends_with_0(
     assert {verb for _, resource, _, verb in asked if resource == "inferenceservices"} == {
         "create",
         "get",
-        "list",
         "patch",
         "delete",
     }
@@ -95,9 +94,21 @@ def test_each_right_that_is_missing_is_named(services: Services, tmp_path: Path)
     """The administrator is told what to grant."""
     services.allowed -= {("inferenceservices", "", "patch"), ("datasciencepipelinesapplications", "api", "create")}
     _, checks = doctor(tmp_path, "--namespace", "another")
-    assert "may not patch on inferenceservices.serving.kserve.io in another" in checks["rights: deploy"]["found"]
+    told = "may not patch on inferenceservices.serving.kserve.io stopping-distance in another"
+    assert told in checks["rights: deploy"]["found"]
     assert "may not create on datasciencepipelinesapplications/api" in checks["rights: pipelines"]["found"]
     assert {one["namespace"] for one in services.reviews} == {"another"}
+
+
+def test_on_2_the_right_is_another_one(services: Services, tmp_path: Path) -> None:
+    """What guards the pipelines API of 2.x asks for `get` of its Route, so that is what is looked at there."""
+    services.product = ("v1",)
+    services.allowed -= {("datasciencepipelinesapplications", "api", "create")}
+    assert "get on routes.route.openshift.io ds-pipeline-dspa" in doctor(tmp_path)[1]["rights: pipelines"]["found"]
+    services.allowed |= {("routes", "", "get")}
+    assert doctor(tmp_path)[1]["rights: pipelines"]["status"] == "ok"
+    services.product = ("v2", "v1")
+    assert doctor(tmp_path)[1]["rights: pipelines"]["status"] == "failed"
 
 
 def test_an_expired_token_is_told_before_it_is_refused(services: Services, tmp_path: Path) -> None:

@@ -15,13 +15,17 @@ from brakeline.doctor import answers
 from brakeline.doctor.examination import Ask, Failed, Skipped
 
 API = "/apis/v2beta1"
-# Group, resource and verbs. KFP's proxy asks for the verb of each call on 3.x, and for `get` alone on 2.22.
+# Group, resource, name and verbs, as the guards ask: a Role may give a right by name alone. What stands before the
+# pipelines API asks for the verb of each call on OpenShift AI 3.x, and on 2.x for `get` of the API's Route, always.
 PIPELINES = (
     "datasciencepipelinesapplications.opendatahub.io",
     "datasciencepipelinesapplications/api",
+    "dspa",
     ("get", "create", "delete"),
 )
-DEPLOY = ("serving.kserve.io", "inferenceservices", ("create", "get", "list", "patch", "delete"))
+PIPELINES_OF_2 = ("route.openshift.io", "routes", "ds-pipeline-dspa", ("get",))
+DEPLOY = ("serving.kserve.io", "inferenceservices", "stopping-distance", ("create", "get", "patch", "delete"))
+_PRODUCT = "/apis/datasciencecluster.opendatahub.io"
 _LOGIN = f"run `oc login`, or set {access.TOKEN_FILE}"
 
 
@@ -59,30 +63,51 @@ def pipelines(ask: Ask) -> str:
 
 def pipeline_rights(ask: Ask) -> str:
     """May this account use the pipelines API?"""
-    return _rights(ask, *PIPELINES)
+    api, namespace, of = _connect(ask)
+    wanted = PIPELINES_OF_2 if _is_of_2(api, ask) else PIPELINES
+    return _rights(api, ask, namespace, of, *wanted)
 
 
 def deploy_rights(ask: Ask) -> str:
     """May this account deploy?"""
-    return _rights(ask, *DEPLOY)
-
-
-def _rights(ask: Ask, group: str, resource: str, verbs: tuple[str, ...]) -> str:
     api, namespace, of = _connect(ask)
-    name, _, subresource = resource.partition("/")
-    denied = [verb for verb in verbs if not _may(api, ask, namespace, (group, name, subresource), verb)]
+    return _rights(api, ask, namespace, of, *DEPLOY)
+
+
+def _rights(
+    api: Any, ask: Ask, namespace: str, of: str, group: str, resource: str, name: str, verbs: tuple[str, ...]
+) -> str:
+    kind, _, subresource = resource.partition("/")
+    denied = [verb for verb in verbs if not _may(api, ask, namespace, (group, kind, subresource, name), verb)]
     if denied:
-        wanted = f"{', '.join(denied)} on {resource}.{group}"
+        wanted = f"{', '.join(denied)} on {resource}.{group} {name}"
         raise Failed(f"{of} may not {wanted} in {namespace}", "ask the project's administrator for a role with them")
-    return f"{', '.join(verbs)} on {resource} in {namespace}"
+    return f"{', '.join(verbs)} on {resource} {name} in {namespace}"
 
 
-def _may(api: Any, ask: Ask, namespace: str, what: tuple[str, str, str], verb: str) -> bool:
+def _is_of_2(api: Any, ask: Ask) -> bool:
+    """Whether the cluster has OpenShift AI 2.x, by the versions of its own API; without the product it has not."""
     from kubernetes import client  # noqa: PLC0415  loads the whole client
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
-    group, resource, subresource = what
-    wanted = {"namespace": namespace, "verb": verb, "group": group, "resource": resource}
+    try:
+        told = api.call_api(
+            _PRODUCT, "GET", header_params={"Accept": "application/json"}, auth_settings=["BearerToken"],
+            _preload_content=False, _return_http_data_only=True, _request_timeout=(ask.timeout_s, ask.timeout_s),
+        )  # fmt: skip
+        versions = {one["version"] for one in json.loads(told.data)["versions"]}
+    except (client.ApiException, HTTPError, OSError, ValueError, KeyError, TypeError):
+        # What keeps the cluster from answering shows in the review that follows.
+        return False
+    return "v2" not in versions
+
+
+def _may(api: Any, ask: Ask, namespace: str, what: tuple[str, str, str, str], verb: str) -> bool:
+    from kubernetes import client  # noqa: PLC0415  loads the whole client
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    group, resource, subresource, name = what
+    wanted = {"namespace": namespace, "verb": verb, "group": group, "resource": resource, "name": name}
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
