@@ -88,6 +88,12 @@ def told(done: Done) -> dict[str, Any]:
     return done.result
 
 
+def released(state: State, version: str) -> list[str]:
+    """What is on record of a version, in order; nothing of it is altered."""
+    report = told(command("brakeline", "lineage", version, "--state", state.folder, "--json"))
+    return [one["how"] for one in report["releases"]]
+
+
 def test_versions_are_deployed_and_gone_back_from_with_the_registry(state: State) -> None:
     """Deploy 1 and 2, roll back: what serves is the live one each time, on record with who and why."""
     planned = told(state.brakeline("deploy", "1", "--plan"))
@@ -102,10 +108,13 @@ def test_versions_are_deployed_and_gone_back_from_with_the_registry(state: State
     registry = f"sqlite:///{state.folder}/registry.sqlite"
     changes = command("brakeline-register", "show", "--version", "1", "--registry", registry).result["changes"]
     assert (changes[-1]["by"], changes[-1]["why"]) == ("ben", "warns too late")
+    assert released(state, "1") == ["deployed by", "promoted by", "promoted by"]
+    assert released(state, "2") == ["deployed by", "promoted by"]
     assert state.brakeline("rollback").code == 2
     missing = state.brakeline("deploy", "9")
     assert missing.code == 65
     assert "version 9" in json.loads(missing.stdout)["error"]
+    assert sorted(path.name for path in (state.folder / "releases").iterdir()) == [f"{NAME}-1", f"{NAME}-2"]
 
 
 def test_a_deployment_that_was_overtaken_leaves_the_registry_true(

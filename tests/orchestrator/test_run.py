@@ -27,7 +27,7 @@ def demo(state: Path, *words: str, environment: dict[str, str] | None = None) ->
 
 
 def test_a_passing_model_is_released_and_answers(tmp_path: Path) -> None:
-    """End to end: passed, registered, deployed, asked; run again, the same version, and little is done anew."""
+    """End to end: passed, registered, deployed, asked, all on record; again, the same version, little done anew."""
     code, told = demo(tmp_path, *PASSING, *RECORDED)
     assert code == 0, told
     assert (told["status"], told["runner"], told["passed"]) == ("succeeded", "process", True)
@@ -55,6 +55,11 @@ def test_a_passing_model_is_released_and_answers(tmp_path: Path) -> None:
            if not task["cached"]]  # fmt: skip
     assert sorted(ran) == ["champion", "deploy", "importer", "promote", "record", "register", "validate"]
     listed = command("brakeline-register", "list", "--registry", f"sqlite:///{tmp_path}/registry.sqlite").result
+    done = command("brakeline", "lineage", "1", "--state", tmp_path, "--json")
+    assert done.code == 0, done.stderr
+    released = [one["how"] for one in done.result["releases"]]
+    # The second run gave another verdict, which compares it with itself, and the version was registered with the first.
+    assert released == ["counted by", *2 * ["registered by", "deployed by", "promoted by"]]
     (version,) = listed["versions"]
     assert version["facts"]["attempts"] == {"models": 1, "refused": 0, "number": 1}
     assert [(known["models"], known["refused"]) for known in listed["datasets"]] == [(1, 0)]

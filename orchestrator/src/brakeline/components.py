@@ -104,11 +104,11 @@ def validate(
 
 
 @container_component
-def record(verdict: Input[Artifact], recorded: Output[Artifact], registry: str, name: str):
+def record(verdict: Input[Artifact], recorded: Output[Artifact], origin: Output[Artifact], registry: str, name: str):
     """The attempt in the registry's count, passed or refused."""
     return container(
-        "register", "record", "--verdict", verdict.path, "--recorded", recorded.path, "--registry", registry,
-        "--name", name,
+        "register", "record", "--verdict", verdict.path, "--recorded", recorded.path, "--origin", origin.path,
+        "--registry", registry, "--name", name,
     )  # fmt: skip
 
 
@@ -119,6 +119,7 @@ def register(
     dossier: Input[HTML],
     lineage: Input[Artifact],
     registered: Output[Artifact],
+    origin: Output[Artifact],
     registry: str,
     name: str,
     keep: str,
@@ -127,8 +128,8 @@ def register(
     """A version in the registry. Refuses without a passed verdict for this very model."""
     return container(
         "register", "add", "--model", model.path, "--passed-verdict", passed_verdict.path, "--dossier", dossier.path,
-        "--lineage", lineage.path, "--registered", registered.path, "--registry", registry, "--name", name,
-        "--keep", keep, "--run", dsl.PIPELINE_JOB_ID_PLACEHOLDER, "--pipeline", pipeline,
+        "--lineage", lineage.path, "--registered", registered.path, "--origin", origin.path, "--registry", registry,
+        "--name", name, "--keep", keep, "--run", dsl.PIPELINE_JOB_ID_PLACEHOLDER, "--pipeline", pipeline,
     )  # fmt: skip
 
 
@@ -138,6 +139,7 @@ def deploy(
     passed_verdict: Input[Artifact],
     registered: Input[Artifact],
     endpoint: Output[Artifact],
+    origin: Output[Artifact],
     model_store: str,
     server: str,
     timeout_seconds: int,
@@ -145,15 +147,15 @@ def deploy(
     """The version in service and proven. Refuses without a passed verdict for this very model."""
     return container(
         "deploy", "apply", "--model", model.path, "--passed-verdict", passed_verdict.path,
-        "--registered", registered.path, "--endpoint", endpoint.path, "--model-store", model_store,
-        "--server", server, "--timeout-seconds", timeout_seconds,
+        "--registered", registered.path, "--endpoint", endpoint.path, "--origin", origin.path,
+        "--model-store", model_store, "--server", server, "--timeout-seconds", timeout_seconds,
     )  # fmt: skip
 
 
 @container_component
-def promote(registered: Input[Artifact], promoted: Output[Artifact], registry: str, by: str):
+def promote(registered: Input[Artifact], promoted: Output[Artifact], origin: Output[Artifact], registry: str, by: str):
     """The version as the live one, which the next model is compared with."""
     return container(
-        "register", "promote", "--registered", registered.path, "--promoted", promoted.path, "--registry", registry,
-        "--by", by, "--why", "passed its gates, deployed and proven",
+        "register", "promote", "--registered", registered.path, "--promoted", promoted.path, "--origin", origin.path,
+        "--registry", registry, "--by", by, "--why", "passed its gates, deployed and proven",
     )  # fmt: skip

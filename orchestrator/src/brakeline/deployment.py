@@ -4,24 +4,23 @@ The target changes first, the registry follows. Killed between the two, the same
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brakeline import steps
+from brakeline import releases, steps
 from brakeline.refusals import Refused
+from brakeline.releases import Tell
 from brakeline.steps import StepRefused
-
-Tell = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class Place:
     """Where versions are registered and where one is served: a folder, s3://bucket/prefix or kserve://NAMESPACE/SERVICE.
 
-    `token_file` and `ca_bundle` are for the server.
+    `token_file` and `ca_bundle` are for the server; records of what was done are kept in `state`, where there is one.
     """
 
     registry: str
@@ -31,6 +30,7 @@ class Place:
     token_file: str = ""
     ca_bundle: str = ""
     timeout_s: int = 0
+    state: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,11 @@ def plan(place: Place, version: str, manner: Manner, tell: Tell) -> dict[str, An
 
 def deploy(place: Place, version: str, manner: Manner, by: str, why: str, tell: Tell) -> dict[str, Any]:
     """Serve a version and prove it; once all requests are its own, it is the registry's live one. Raises Refused."""
-    with _fetched(place, version, tell) as files, tempfile.TemporaryDirectory() as scratch, _refusals():
+    recorded = releases.kept(place.state, place.name, version, "apply", "endpoint", tell)
+    with _fetched(place, version, tell) as files, recorded as outputs, _refusals():
         done = steps.call(
-            "deploy", "apply", tell=tell, **files, endpoint=Path(scratch) / "endpoint", model_store=place.target,
-            **_server(place), **manner.__dict__,
+            "deploy", "apply", tell=tell, **files, **outputs, model_store=place.target, **_server(place),
+            **manner.__dict__,
         )  # fmt: skip
     told: dict[str, Any] = {"version": version, "promoted": False}
     for key in ("name", "url", "before", "shadow", "canary", "percent", "compared"):
@@ -69,13 +70,13 @@ def deploy(place: Place, version: str, manner: Manner, by: str, why: str, tell: 
             told[key] = done[key]
     if done["version"] != version or "shadow" in done or "canary" in done:
         return {**told, "serving": done["version"]}
-    promoted = _promote(place, version, by, why)
+    promoted = _promote(place, version, by, why, tell)
     with _refusals():
         stands = steps.call("deploy", "status", model_store=place.target, name=place.name)
     now = stands["version"]
     if now != version and now == stands["proven"]:
         # Another deployment came between target and registry: what serves is what the registry should say.
-        _promote(place, now, by, f"it serves; version {version} was overtaken by another deployment")
+        _promote(place, now, by, f"it serves; version {version} was overtaken by another deployment", tell)
         return {**told, "serving": now}
     return {**told, "serving": version, "promoted": promoted}
 
@@ -94,7 +95,7 @@ def roll_back(place: Place, by: str, why: str, tell: Tell) -> dict[str, Any]:
             done = steps.call(
                 "deploy", "rollback", tell=tell, model_store=place.target, name=place.name, **_server(place), why=why
             )
-    promoted = _promote(place, done["version"], by, why)
+    promoted = _promote(place, done["version"], by, why, tell)
     facts = {key: done.get(key) for key in ("version", "instead_of", "confirmed")}
     return {"name": place.name, **facts, "promoted": promoted}
 
@@ -111,14 +112,12 @@ def _fetched(place: Place, version: str, tell: Tell) -> Iterator[dict[str, Path]
         yield files
 
 
-def _promote(place: Place, version: str, by: str, why: str) -> bool:
+def _promote(place: Place, version: str, by: str, why: str, tell: Tell) -> bool:
     """Make a version the registry's live one, which it may be already."""
-    with tempfile.TemporaryDirectory() as scratch:
+    with releases.kept(place.state, place.name, version, "promote", "promoted", tell) as outputs:
         try:
-            steps.call(
-                "register", "promote", promoted=Path(scratch) / "promoted", version=version, registry=place.registry,
-                name=place.name, by=by, why=why,
-            )  # fmt: skip
+            named: dict[str, Any] = {"registry": place.registry, "name": place.name, "version": version}
+            steps.call("register", "promote", **named, by=by, why=why, **outputs)
         except StepRefused as error:
             told = f"version {version} serves, but the registry does not say so yet: {error}; run the same call again"
             raise Refused(told, error.exit_code) from error

@@ -1,4 +1,7 @@
-"""A version's lineage as a tree: the model, who made it from what, and so on to what was given from outside."""
+"""A version's lineage as a tree: the model, who made it from what, and so on to what was given from outside.
+
+Below it stands what was done with the version since.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -27,6 +30,12 @@ def draw(report: Report) -> Tree:
         judging = _add_calls(report, root, "judged by", [call], seen)
         for name, sha256 in call.outputs.items():
             judging.add(_label(report, f"gave {name}", [sha256]))
+    for one in report.releases:
+        done = Text.assemble(f"{one.how} ", (one.call.name, "cyan"), f"  {one.about}" if one.about else "")
+        done.append(f"  {_code(one.call) or 'code not told'}  {one.within}", "dim")
+        branch = root.add(done)
+        for name, sha256 in one.call.outputs.items():
+            branch.add(_label(report, f"gave {name}", [sha256]))
     return root
 
 

@@ -1,7 +1,8 @@
 """A version's lineage held to the files that are there: what is as it was recorded, what was altered, what is missing.
 
-Looked at are the kept model and its papers, and all artifacts of this state's runs that the lineage names or that a
-run with this model made. What lies elsewhere, as on a cluster, is missing here, which is no error.
+Looked at are the kept model and its papers, all artifacts of this state's runs that the lineage names or that a run
+with this model made, and what is on record of its release. What lies elsewhere, as on a cluster, is missing here, which
+is no error.
 """
 
 import hashlib
@@ -12,10 +13,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from brakeline import provenance, recordings, steps
+from brakeline import provenance, recordings, releases, steps
 from brakeline.content import LINEAGE_FILE, sha256_of
 from brakeline.provenance import Chain, Unreadable
 from brakeline.refusals import Refused
+from brakeline.releases import Release
 
 INTACT, ALTERED, MISSING = "intact", "altered", "missing"
 _GRAPH = "model.onnx"
@@ -50,6 +52,7 @@ class Report:
     seen: dict[str, list[str]] = field(default_factory=dict)
     altered: list[Altered] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
+    releases: list[Release] = field(default_factory=list)
 
     def state_of(self, sha256: str) -> str:
         """What is known of an artifact: altered if any of its places is, intact if one is there, else missing."""
@@ -68,6 +71,7 @@ class Report:
             "altered": [asdict(one) for one in self.altered],
             "missing": [asdict(one) for one in self.missing],
             "calls": [asdict(call) for call in self.chain.calls],
+            "releases": [one.describe() for one in self.releases],
         }
 
 
@@ -96,6 +100,7 @@ def examine(version: Mapping[str, Any], registry: str, state: Path) -> Report:
     else:
         _kept_model(report)
     _artifacts_of_runs(report, state / "runs")
+    _releases(report, registry, state)
     named = report.chain.names
     report.missing += [Missing(named[one], one) for one in sorted(named) if report.state_of(one) == MISSING]
     return report
@@ -182,6 +187,29 @@ def _artifacts_of_runs(report: Report, runs: Path) -> None:
         _note(report, name, str(path), found, recorded)
         if path.is_dir():
             _told_by(report, name, path, recorded)
+
+
+def _releases(report: Report, registry: str, state: Path) -> None:
+    """What was done with the version, after its lineage was closed."""
+    known = {paper["sha256"] for paper in (report.version.get("papers") or {}).values()} | set(report.chain.names)
+    records = [
+        (file.parent.name, path)
+        for file in (state / "runs").glob("*/run.json")
+        for name, path, _ in _of_run(file)
+        if name.endswith(f" {releases.RECORD}")
+    ]
+    found = [*releases.of_runs(records, report.version, known), *releases.of_people(state, report.version, registry)]
+    for one in found:
+        if isinstance(one, releases.Damaged):
+            report.altered.append(Altered(releases.RECORD, str(one.file), one.why, "the record as it was written"))
+            continue
+        report.releases.append(one)
+        for name, sha256 in one.call.outputs.items():
+            given = one.file.parent / name
+            if given.is_file():
+                _note(report, name, str(given), sha256_of(given), sha256)
+    order = list(releases.HOW)
+    report.releases.sort(key=lambda one: (one.within, order.index((one.call.step, one.call.verb))))
 
 
 def _recorded(report: Report, runs: Path, names: Mapping[str, str]) -> Iterator[tuple[str, Path, str]]:

@@ -1,6 +1,5 @@
 """Versions in the registry, as the register step tells them: asked through its command line, drawn as tables."""
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,11 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from brakeline import steps
+from brakeline import releases, steps
 from brakeline.refusals import Refused
+from brakeline.releases import Tell
 
+_EMBEDDED = "sqlite:///"
 _STYLES = {"live": "bold green", "archived": "dim", "registered": ""}
 _ABOUT_THE_CALL = {"step", "verb", "status", "seconds", "artifacts", "parameters"}
 _DIGITS = 12
@@ -34,15 +35,18 @@ class Shelf:
         facts = {key: value for key, value in told.items() if key not in _ABOUT_THE_CALL}
         return {"registry": self.registry, "name": self.name, **facts}
 
-    def promote(self, version: str, by: str, why: str) -> dict[str, Any]:
-        """Make a version the live one. Raises Refused."""
-        with tempfile.TemporaryDirectory() as scratch:
-            return self.ask("promote", version=version, promoted=Path(scratch) / "promoted", by=by, why=why)
+    def promote(self, version: str, by: str, why: str, state: Path, tell: Tell) -> dict[str, Any]:
+        """Make a version the live one; the call's record is kept in the state. Raises Refused."""
+        with releases.kept(state, self.name, version, "promote", "promoted", tell) as outputs:
+            return self.ask("promote", version=version, by=by, why=why, **outputs)
 
 
 def registry_of(registry: str, state: Path) -> str:
-    """The registry's URL, that of the state folder where none is given."""
-    return registry or f"sqlite:///{state.absolute() / 'registry.sqlite'}"
+    """The registry's URL, that of the state folder where none is given; a file's path is absolute in it."""
+    file = registry.removeprefix(_EMBEDDED) if registry.startswith(_EMBEDDED) else ""
+    if file or not registry:
+        return f"{_EMBEDDED}{Path(file or state / 'registry.sqlite').absolute()}"
+    return registry
 
 
 def drawn_list(told: dict[str, Any]) -> RenderableType:

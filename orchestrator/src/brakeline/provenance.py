@@ -73,11 +73,15 @@ def of_statement(text: bytes) -> tuple[Chain, dict[str, str]]:
 
 
 def of_folder(folder: Path) -> Chain:
-    """The calls that an artifact's folder tells in its hidden file, which is exactly as it was written.
+    """The calls that an artifact's folder tells in its hidden file. Raises as `of_file`."""
+    return of_file(folder / LINEAGE_FILE)
+
+
+def of_file(file: Path) -> Chain:
+    """The calls that a file tells which a step wrote, and which is exactly as it was written.
 
     Raises Unreadable, FileNotFoundError.
     """
-    file = folder / LINEAGE_FILE
     text = file.read_bytes()
     try:
         told = json.loads(text)

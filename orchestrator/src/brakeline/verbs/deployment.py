@@ -124,9 +124,10 @@ def _place(
     state: Path, registry: str, name: str, to: str, server: str, token_file: str, ca_bundle: str, timeout_s: int
 ) -> Any:
     from brakeline.deployment import Place
+    from brakeline.models import registry_of
 
-    known = registry or f"sqlite:///{state}/registry.sqlite"
-    return Place(known, name, to or str(state / "models"), server, token_file, ca_bundle, timeout_s)
+    target = to or str(state / "models")
+    return Place(registry_of(registry, state), name, target, server, token_file, ca_bundle, timeout_s, state)
 
 
 def _tell(said: dict[str, Any]) -> None:

@@ -30,11 +30,11 @@ def lineage(
     """
     from rich.console import Console
 
-    from brakeline import descent, inspection, refusals
+    from brakeline import descent, inspection, models, refusals
 
     to_people = Console(stderr=True)
     with refusals.told(as_json), to_people.status("hashing what is here"):
-        known = registry or f"sqlite:///{state.absolute() / 'registry.sqlite'}"
+        known = models.registry_of(registry, state)
         report = inspection.examine(inspection.find(known, name, version), known, state)
     if as_json:
         print(json.dumps(report.describe()))

@@ -114,7 +114,8 @@ def promote(
     from brakeline import models, refusals
 
     with refusals.told(as_json):
-        told = models.Shelf(models.registry_of(registry, state), name).promote(version, by, _said(why))
+        shelf = models.Shelf(models.registry_of(registry, state), name)
+        told = shelf.promote(version, by, _said(why), state, _warn)
     before = f", in place of {told['before']}" if told["before"] not in (None, version) else ""
     _show(as_json, told, f"version {version} of {name} is live{before}")
 
@@ -140,6 +141,12 @@ def archive(
             "archive", version=version, by=by, why=_said(why)
         )
     _show(as_json, told, f"version {version} of {name} is archived")
+
+
+def _warn(said: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).print(said["message"], highlight=False, markup=False, soft_wrap=True)
 
 
 def _said(why: str) -> str:

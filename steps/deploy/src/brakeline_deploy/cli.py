@@ -7,7 +7,7 @@ from stepkit import artifacts
 from stepkit.app import Result, StepApp
 from stepkit.errors import UsageError
 from stepkit.executor import ExecutorInput
-from stepkit.signature import input_artifact, number, output_artifact, share, text, whole_number
+from stepkit.signature import input_artifact, number, output_artifact, output_lineage, share, text, whole_number
 
 from brakeline_deploy import __version__
 
@@ -38,6 +38,9 @@ def apply(
     passed_verdict: Verdict,
     registered: Registered,
     endpoint: Annotated[Path, output_artifact("Where the model answers, JSON")],
+    origin: Annotated[
+        Path | None, output_lineage("What this call was made from, and from what that", optional=True)
+    ] = None,
     model: Model = None,
     model_store: Store = DEFAULT_STORE,
     server: Server = "",

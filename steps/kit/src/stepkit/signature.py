@@ -24,10 +24,11 @@ class InputArtifact(OptionInfo):
 
 
 class OutputArtifact(OptionInfo):
-    """An option that names an artifact to write; one `of_lineage` is written by the kit."""
+    """An option that names an artifact to write, `optional` if it may be left out; the kit writes one `of_lineage`."""
 
     kind = "Artifact"
     of_lineage = False
+    optional = False
 
 
 class OutputParameter(OptionInfo):
@@ -60,13 +61,14 @@ def output_artifact(description: str, kind: str = "Artifact") -> OutputArtifact:
     return option
 
 
-def output_lineage(description: str) -> OutputArtifact:
+def output_lineage(description: str, *, optional: bool = False) -> OutputArtifact:
     """Mark a `Path` parameter as the file that tells where this call's other outputs come from.
 
-    For a verb whose outputs are files, which have no room for that. The kit writes it when the verb is done.
+    For a verb whose outputs are files, which have no room for that. The kit writes it when the verb is done. An
+    `optional` one is for a parameter of type `Path | None`.
     """
     option = output_artifact(description)
-    option.of_lineage = True
+    option.of_lineage, option.optional = True, optional
     return option
 
 
@@ -148,7 +150,8 @@ class Signature:
                 for name, option in self.inputs.items()
             },
             "outputs": {
-                name: {"kind": option.kind, "description": option.help} for name, option in self.outputs.items()
+                name: {"kind": option.kind, "optional": option.optional, "description": option.help}
+                for name, option in self.outputs.items()
             },
             "output_parameters": {
                 name: {"type": option.value_type, "description": option.help}

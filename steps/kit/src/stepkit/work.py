@@ -40,8 +40,10 @@ class Work:
         ready, hashes = dict(arguments), dict[Path, str]()
         for name, option in self._described.inputs.items():
             ready[name] = _resolve(name, option, arguments[name], given, hashes)
-        for name in self._described.outputs:
+        for name, output in self._described.outputs.items():
             target = arguments[name] or _path_of(given.output_uri(name))
+            if target is None and output.optional:
+                continue
             if target is None:
                 raise UsageError(f"missing option --{name.replace('_', '-')}")
             self._staged[name] = (artifacts.staging_path(target), target)

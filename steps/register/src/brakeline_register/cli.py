@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from stepkit import artifacts
 from stepkit.app import Result, StepApp
 from stepkit.errors import Refused, UnreadableArtifact, UsageError
-from stepkit.signature import input_artifact, output_artifact, text
+from stepkit.signature import input_artifact, output_artifact, output_lineage, text
 
 from brakeline_register import __version__, adding, attempts, champion, difference, keeping, pruning, signing
 from brakeline_register.registry import Registry, Source, State, Version, open_registry
@@ -22,6 +22,7 @@ ModelName = Annotated[str, text("Registered model's name")]
 VersionName = Annotated[str, text("Version")]
 By = Annotated[str, text("Who does it; this user if empty")]
 Why = Annotated[str, text("Why, for the record")]
+Origin = Annotated[Path | None, output_lineage("What this call was made from, and from what that", optional=True)]
 
 app = StepApp("brakeline-register", __version__, "Keep versions of models; nothing enters without a passed verdict.")
 
@@ -30,6 +31,7 @@ app = StepApp("brakeline-register", __version__, "Keep versions of models; nothi
 def record(
     verdict: Annotated[Path, input_artifact("Verdict of validate, passed or refused")],
     recorded: Annotated[Path, output_artifact("How many models were judged on this dataset, and which this one is")],
+    origin: Origin = None,
     registry: RegistryUrl = DEFAULT_REGISTRY,
     name: ModelName = DEFAULT_NAME,
 ) -> Result:
@@ -49,6 +51,7 @@ def add(
     registered: Annotated[Path, output_artifact("Name, version, URI and sha256 of the version, JSON")],
     dossier: Annotated[Path | None, input_artifact("Evidence of validate", kind="HTML", optional=True)] = None,
     lineage: Annotated[Path | None, input_artifact("What validate was made from", optional=True)] = None,
+    origin: Origin = None,
     registry: RegistryUrl = DEFAULT_REGISTRY,
     name: ModelName = DEFAULT_NAME,
     keep: Annotated[str, text("Where models are kept: a folder or s3://; beside the SQLite file if empty")] = "",
@@ -109,6 +112,7 @@ def promote(
     promoted: Annotated[Path, output_artifact("The version as it now stands, JSON")],
     registered: Annotated[Path | None, input_artifact("Version to promote, of add", optional=True)] = None,
     version: Annotated[str, text("Version to promote, where no --registered says it")] = "",
+    origin: Origin = None,
     registry: RegistryUrl = DEFAULT_REGISTRY,
     name: ModelName = DEFAULT_NAME,
     by: By = "",
