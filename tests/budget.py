@@ -10,6 +10,8 @@ MINUTES = {
     "compose": 12,
     "deploy": 10,
     "images": 12,
+    # A real API server is built, once on a machine.
+    "manifests": 20,
     "orchestrator": 16,
     "serving": 18,
     "test_equality": 10,

@@ -128,7 +128,7 @@ def _shared(factory: pytest.TempPathFactory, name: str, rows: int, holdout_rows:
     """Make a chain once for all processes of this test run."""
     root = factory.getbasetemp()
     root = root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
-    with _locked(root / f"{name}.lock"):
+    with locked(root / f"{name}.lock"):
         folder, done = root / f"chain-{name}", root / f"chain-{name}.done"
         if not done.exists():
             folder.mkdir()
@@ -138,7 +138,7 @@ def _shared(factory: pytest.TempPathFactory, name: str, rows: int, holdout_rows:
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def locked(file: Path) -> Iterator[None]:
     with file.open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         yield

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.manifests import trees
+from tests.manifests import cluster as clusters
+from tests.manifests import operators, trees
+from tests.manifests.cluster import Cluster
 from tests.manifests.trees import Tree
 
 
@@ -18,3 +22,28 @@ def tree(request: pytest.FixtureRequest) -> Tree:
 def installation(request: pytest.FixtureRequest) -> Tree:
     """All of an installation of each release."""
     return trees.installation(request.param)
+
+
+@pytest.fixture(scope="session", params=list(trees.OVERLAYS))
+def overlay(request: pytest.FixtureRequest) -> str:
+    """Each overlay."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def cluster(overlay: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A real API server with the CRDs of the overlay's release, and what others make before us."""
+    with clusters.running(tmp_path_factory.mktemp("cluster"), trees.OVERLAYS[overlay]) as running:
+        operators.prepare(running)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: Cluster, overlay: str) -> Cluster:
+    """The same with the registry's kustomization, the overlay, and GitOps applied as the documents say."""
+    for folder in (f"registry/{overlay}", f"overlays/{overlay}", "gitops"):
+        if (trees.MANIFESTS / folder / "kustomization.yaml").is_file():
+            done = operators.applied(cluster, folder)
+            assert done.code == 0, done.stderr
+    operators.reconcile(cluster, overlay)
+    return cluster

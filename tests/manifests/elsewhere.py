@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from brakeline import platform
+
 from tests.manifests.objects import Manifest
 
 OURS, REGISTRIES = "distance-prediction", "rhoai-model-registries"
@@ -56,6 +58,9 @@ def pods_of(one: Manifest) -> Iterator[dict[str, str]]:
         # red-hat-data-services/model-registry-operator, internal/controller/config/templates/deployment.yaml.tmpl; the
         # third is of 3.x alone, so nothing of a base selects by it.
         yield {"app": one.name, "component": "model-registry"}
+    if one.kind == "DataSciencePipelinesApplication":
+        # Argo's, for the tasks of a run, labelled as the compiled pipeline says.
+        yield from ({**platform.LABELS, platform.TASK_LABEL: task} for task in platform.TABLE)
 
 
 _Told = Iterator[tuple[str, str, str | None, str, tuple[str, ...]]]

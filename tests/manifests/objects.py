@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ _KEYS = {
     "volumeMounts": "mountPath",
     "ports": "containerPort",
 }
+# Suffixes of quantities (Kubernetes, "Quantity").
+_UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +96,12 @@ def fields(content: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tup
     for key, value in inner:
         yield (*path, key), value
         yield from fields(value, (*path, key))
+
+
+def amount(value: Any) -> float | None:
+    """A quantity in its unit, None for what is none."""
+    found = re.fullmatch(r"(-?[0-9.]+)(m|k|[MG]|[KMGT]i)?", str(value))
+    return float(found[1]) * _UNITS[found[2] or ""] if found else None
 
 
 def pods(objects: Iterable[Manifest]) -> list[Pod]:

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.manifests import elsewhere, policies, references, trees
-from tests.manifests.trees import MANIFESTS, Tree
+from tests.manifests.trees import MANIFESTS, OVERLAYS, Tree
+
+
+def contents(tree: Tree) -> set[str]:
+    """The objects, each as text, by which two trees are told apart."""
+    return {repr(one.content) for one in tree.objects}
 
 
 def test_each_tree_renders_objects_of_their_own_names(tree: Tree) -> None:
@@ -27,6 +32,15 @@ def test_what_kustomize_cannot_render_fails(tmp_path: Path) -> None:
     (tmp_path / "kustomization.yaml").write_text("commonLabels: {a: b}")
     with pytest.raises(trees.Refused, match="commonLabels"):
         trees.composed(tmp_path)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_each_overlay_is_its_own(overlay: str) -> None:
+    """An overlay is neither the base with an installation's values, nor the other overlay."""
+    plain = trees.composed(MANIFESTS / "base", MANIFESTS / "installation")
+    own = contents(trees.tree(f"overlays/{overlay}"))
+    assert own != contents(Tree("", (), plain))
+    assert own != contents(trees.tree(f"overlays/{next(one for one in OVERLAYS if one != overlay)}"))
 
 
 def test_nothing_is_fixed_unpinned_or_secret(tree: Tree) -> None:

@@ -1,0 +1,105 @@
+"""A real API server takes every object of both overlays, whole, and refuses what it has to refuse."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.manifests import operators, trees
+from tests.manifests.cluster import APPLY, Cluster
+from tests.manifests.objects import Manifest, amount
+from tests.manifests.trees import MANIFESTS, Tree
+
+pytestmark = pytest.mark.slow
+
+
+def kustomizations(overlay: str) -> list[Tree]:
+    """What is applied for a release."""
+    names = (f"registry/{overlay}", f"overlays/{overlay}", "gitops")
+    return [trees.tree(name) for name in names if name in trees.names()]
+
+
+def lost(sent: Any, stored: Any, path: str = "") -> list[str]:
+    """Fields that were sent and are not stored, or not with what was sent."""
+    if isinstance(sent, dict) and isinstance(stored, dict):
+        return [problem for key, value in sent.items() for problem in lost(value, stored.get(key), f"{path}.{key}")]
+    if isinstance(sent, list) and isinstance(stored, list) and len(sent) == len(stored):
+        pairs = enumerate(zip(sent, stored, strict=True))
+        return [problem for index, pair in pairs for problem in lost(*pair, f"{path}[{index}]")]
+    is_same = sent == stored or (amount(sent) is not None and amount(sent) == amount(stored))
+    return [] if is_same else [f"{path}: sent {sent!r}, stored {stored!r}"]
+
+
+def address(cluster: Cluster, one: Manifest) -> str:
+    """Where an object is, as the API itself says of its kind."""
+    base = "/api/v1" if one.api_version == "v1" else f"/apis/{one.api_version}"
+    known = cluster.made("GET", base)["resources"]
+    (resource,) = [entry for entry in known if entry["kind"] == one.kind and "/" not in entry["name"]]
+    space = f"/namespaces/{one.namespace}" if resource["namespaced"] else ""
+    return f"{base}{space}/{resource['name']}/{one.name}"
+
+
+def test_every_object_is_stored_as_it_was_sent(installed: Cluster, overlay: str) -> None:
+    """Applied for real, under strict validation, CEL rules and all: no field of ours is pruned or changed."""
+    for tree in kustomizations(overlay):
+        for one in tree.objects:
+            stored = installed.made("GET", address(installed, one))
+            assert lost(one.content, stored) == [], f"{tree.name}: {one}"
+            assert [entry["manager"] for entry in stored["metadata"]["managedFields"]].count("manifests") == 1
+
+
+def test_to_apply_again_changes_nothing(installed: Cluster, overlay: str) -> None:
+    """A second apply is no change: no object gets another version, so that GitOps comes to rest."""
+    objects = [one for tree in kustomizations(overlay) for one in tree.objects]
+    versions = [installed.made("GET", address(installed, one))["metadata"]["resourceVersion"] for one in objects]
+    for tree in kustomizations(overlay):
+        done = operators.applied(installed, tree.name)
+        assert done.code == 0, done.stderr
+    again = [installed.made("GET", address(installed, one))["metadata"]["resourceVersion"] for one in objects]
+    assert again == versions
+
+
+def test_each_optional_part_is_taken(installed: Cluster, overlay: str) -> None:
+    """Every component on the overlay is accepted, in a dry run: the overlay itself stays as it is."""
+    for part in trees.components():
+        for one in trees.composed(MANIFESTS / "overlays" / overlay, MANIFESTS / "components" / part):
+            query = {"fieldManager": "manifests", "fieldValidation": "Strict", "dryRun": "All", "force": "true"}
+            answer = installed.ask("PATCH", address(installed, one), one.content, kind=APPLY, **query)
+            assert answer.is_success, f"{part}: {one}: {answer.text}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value", "word"),
+    [
+        ("DataSciencePipelinesApplication", "spec.apiServer.stripEOF", True, "field not declared in schema"),
+        ("DataSciencePipelinesApplication", "spec.apiServer.pipelineStore", "elsewhere", "Unsupported value"),
+        ("DataSciencePipelinesApplication", "spec.database.mariaDB.pvcSize", "ten", "should match"),
+        ("RoleBinding", "roleRef.name", "another", "cannot change roleRef"),
+        ("NetworkPolicy", "spec.policyTypes", ["Sideways"], "Unsupported value"),
+        ("ResourceQuota", "spec.hard", {"requests.cpu": "a lot"}, "quantities must match"),
+        ("LimitRange", "spec.limits", [{"type": "Container", "min": {"cpu": "2"}, "max": {"cpu": "1"}}], "min value 2"),
+    ],
+)  # fmt: skip
+def test_it_refuses(installed: Cluster, overlay: str, kind: str, path: str, value: Any, word: str) -> None:
+    """Unknown and wrong fields, values, and what may not change, each in the words of a real server."""
+    one = trees.tree(f"overlays/{overlay}").of(kind)[0]
+    content = json.loads(json.dumps(one.content))
+    *parents, last = path.split(".")
+    at = content
+    for part in parents:
+        at = at[part]
+    at[last] = value
+    query = {"fieldManager": "manifests", "fieldValidation": "Strict", "dryRun": "All", "force": "true"}
+    answer = installed.ask("PATCH", address(installed, one), content, kind=APPLY, **query)
+    assert not answer.is_success
+    assert word in answer.json()["message"], answer.text
+
+
+def test_what_is_compared_is_compared() -> None:
+    """A field that went or changed is told with its path; equal amounts in other units are the same."""
+    sent = {"a": [{"b": "1000m"}], "c": {"d": 1}}
+    assert lost(sent, {"a": [{"b": "1"}], "c": {"d": 1}, "more": 1}) == []
+    assert lost(sent, {"a": [{"b": "1"}], "c": {}}) == [".c.d: sent 1, stored None"]
+    assert lost(sent, {"a": [], "c": {"d": 1}}) == [".a: sent [{'b': '1000m'}], stored []"]
