@@ -165,6 +165,8 @@ class Server:
         told = json.loads(self.announced)
         self.url: str = told["url"]
         self.grpc_address: str = told.get("grpc", "")
+        self.metrics_address: str = told.get("metrics", "")
+        self.health_address: str = told.get("health", "")
         self.address = self.url.rpartition("/")[2]
         self.port = int(self.address.rpartition(":")[2])
 

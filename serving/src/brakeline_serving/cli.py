@@ -28,16 +28,17 @@ def app(arguments: Sequence[str] | None = None) -> None:
         parser.error(complaint)
     from brakeline_serving import server
     from brakeline_serving.connections import Limits
-    from brakeline_serving.settings import Keeping, Secrets, Settings
+    from brakeline_serving.settings import Keeping, Secrets, Settings, Watched
 
     remote = chosen.model_store if _is_remote(chosen.model_store) else None
     folder = _mirrored(remote, chosen.model_cache) if remote else chosen.model_store
-    file = chosen.model / "model.onnx" if chosen.model is not None and chosen.model.is_dir() else chosen.model
+    watched = chosen.metrics_port is not None or chosen.health_port is not None
+    monitors = Secrets(chosen.metrics_tls_certificate, chosen.metrics_tls_key)
     kept = chosen.prediction_log
     settings = Settings(
         name=chosen.model_name,
         store=Path(folder) if folder else None,
-        file=file,
+        file=_file_of(chosen),
         host=chosen.host,
         port=chosen.port,
         ready_file=chosen.ready_file,
@@ -53,6 +54,9 @@ def app(arguments: Sequence[str] | None = None) -> None:
         ),
         spin_s=chosen.spin_us * 1e-6,
         remote=remote,
+        awaits=chosen.await_model,
+        withdrawal_s=chosen.withdrawal_s,
+        watched=Watched(_monitor_host(chosen), chosen.metrics_port, chosen.health_port, monitors) if watched else None,
     )
     code = server.run(settings)
     if remote and not chosen.model_cache:
@@ -71,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     stored = "Folder of <model>/<version>/model.onnx, or s3://bucket/prefix."
     part.add_argument("--model-store", metavar="DIR", help=stored)
     part.add_argument("--model", type=Path, metavar="FILE", help="ONNX file, or folder of model.onnx.")
+    later = "Where nothing is at --model yet, be alive and not ready until it is, instead of ending."
+    part.add_argument("--await-model", action="store_true", help=later)
     kept = "Folder that keeps what was fetched of an s3:// store, so that a start can do without it."
     part.add_argument("--model-cache", type=Path, metavar="DIR", help=kept)
     part = parser.add_argument_group("where, and as whom")
@@ -84,10 +90,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     part.add_argument("--grpc-port", type=_whole(0, 65_535), metavar="PORT", help="Port of gRPC, if it is wanted.")
     part.add_argument("--unix-socket", type=Path, metavar="PATH", help="Path of a socket to listen on as well.")
+    leave = "After SIGTERM go on for so long, not ready, while traffic is led elsewhere [s] (%(default)s)."
+    part.add_argument("--withdrawal-s", type=_number(0, 600), default=0.0, metavar="S", help=leave)
     part.add_argument("--ready-file", type=Path, metavar="FILE", help="Gets the URL once the server listens.")
     stays = "End with the process that holds the other end of stdin."
     part.add_argument("--until-stdin-closes", action="store_true", help=stays)
 
+    _add_doors(parser)
     part = parser.add_argument_group("how")
     part.add_argument("--workers", type=_whole(1, 64), default=1, help="Processes that share the port (%(default)s).")
     spins = "Look for the next request so long before sleeping, which answers it sooner and takes the core [us] (0)."
@@ -130,6 +139,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_doors(parser: argparse.ArgumentParser) -> None:
+    part = parser.add_argument_group("who watches it, and is asked for no token")
+    metrics, health = "Port of /metrics and health.", "Port of health alone, in clear text and without reasons."
+    part.add_argument("--metrics-port", type=_whole(0, 65_535), metavar="PORT", help=metrics)
+    part.add_argument("--health-port", type=_whole(0, 65_535), metavar="PORT", help=health)
+    part.add_argument("--monitor-host", metavar="HOST", help="Address of these ports (that of --host).")
+    chain = "Certificate chain of --metrics-port, PEM; it may come later, and the port opens then."
+    part.add_argument("--metrics-tls-certificate", type=Path, metavar="FILE", help=chain)
+    part.add_argument("--metrics-tls-key", type=Path, metavar="FILE", help="Its key, PEM.")
+
+
 def _complaint(chosen: Any) -> str:
     """What is wrong with options that are each well-formed; empty if nothing is."""
     if (chosen.model_store is None) == (chosen.model is None):
@@ -140,7 +160,20 @@ def _complaint(chosen: Any) -> str:
         return "--tls-certificate and --tls-key need each other"
     if not (chosen.insecure or _is_loopback(chosen.host) or (chosen.tls_certificate and chosen.token_file)):
         return f"--host {chosen.host} can be reached by others: {_NEEDED}"
-    return _complaint_of_store(chosen)
+    if chosen.await_model and chosen.model is None:
+        return "--await-model is for --model; a --model-store is waited for anyway"
+    return _complaint_of_doors(chosen) or _complaint_of_store(chosen)
+
+
+def _complaint_of_doors(chosen: Any) -> str:
+    if (chosen.metrics_tls_certificate is None) != (chosen.metrics_tls_key is None):
+        return "--metrics-tls-certificate and --metrics-tls-key need each other"
+    if chosen.metrics_port is None:
+        return "--metrics-tls-certificate is for --metrics-port" if chosen.metrics_tls_certificate else ""
+    host = _monitor_host(chosen)
+    if not (chosen.insecure or _is_loopback(host) or chosen.metrics_tls_certificate):
+        return f"--metrics-port at {host} can be reached by others: --metrics-tls-certificate and -key, or --insecure"
+    return ""
 
 
 def _complaint_of_store(chosen: Any) -> str:
@@ -150,6 +183,17 @@ def _complaint_of_store(chosen: Any) -> str:
 
     wrong = remote.complaint(chosen.model_store)
     return f"--model-store: {wrong}" if wrong else ""
+
+
+def _monitor_host(chosen: Any) -> str:
+    return str(chosen.monitor_host or chosen.host)
+
+
+def _file_of(chosen: Any) -> Path | None:
+    if chosen.model is None:
+        return None
+    is_folder = chosen.model.is_dir() or (chosen.await_model and chosen.model.suffix != ".onnx")
+    return Path(chosen.model / "model.onnx" if is_folder else chosen.model)
 
 
 def _is_remote(store: str | None) -> bool:

@@ -27,6 +27,7 @@ class DataPlane:
         self.counters = counters
         self._batcher = batcher
         self.served = Served()
+        self.is_leaving = False  # what is asked is answered, and nobody should ask any more
 
     def adopt(self, served: Served) -> None:
         """Serve this from the next request on, and say what changed."""
@@ -57,12 +58,12 @@ class DataPlane:
             raise UnknownModel("model", name, [self.name])
         if not version:
             if self.served.primary is None:
-                raise NotReady(self.name, self.served.refused.values())
+                raise NotReady(self.name, self.served.reasons)
             return self.served.primary
         versions = self.served.versions
         if version not in versions:
             if not versions:
-                raise NotReady(self.name, self.served.refused.values())
+                raise NotReady(self.name, self.served.reasons)
             raise UnknownModel("version", version, versions)
         return versions[version]
 
@@ -73,6 +74,8 @@ class DataPlane:
     def readiness(self) -> dict[str, Any]:
         """Which version is served, and what was refused though. Raises NotReady until every worker has a primary."""
         model = self.find(self.name, None)
+        if self.is_leaving:
+            raise NotReady(self.name, ["the server is about to end"])
         if not self.counters.board.table[:, FIXED["ready"]].all():
             raise NotReady(self.name, ["a worker is still loading"])
         return {"ready": True, "model": self.name, "version": model.version, "refused": self.served.refused}

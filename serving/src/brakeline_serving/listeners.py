@@ -1,4 +1,4 @@
-"""The sockets that a server listens on: one TCP socket per worker on the same port, and one at a path.
+"""The sockets that a server listens on: one TCP socket per worker on each port, and one at a path.
 
 They are made before the workers are forked and stay open in the parent, so that the connections that wait for a worker
 which was killed wait for the next one instead of being reset.
@@ -8,18 +8,23 @@ import contextlib
 import os
 import socket
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from brakeline_serving.errors import CannotListen
 from brakeline_serving.guard import stamp_of
+from brakeline_serving.settings import Settings
 
 BACKLOG = 4096
 
 
 @dataclass
 class Listeners:
-    """The TCP sockets, one for each worker, and the one at a path, which all workers share."""
+    """The TCP sockets, one for each worker, and the one at a path, which all workers share.
+
+    `metrics` and `health` are those of who watches; they are bound, and listen when a worker opens them.
+    """
 
     host: str
     tcp: list[socket.socket]
@@ -27,17 +32,26 @@ class Listeners:
     unix: socket.socket | None = None
     grpc_port: int | None = None
     made: tuple[int, int, int] | None = None  # what tells the socket at the path from another's
+    metrics: list[socket.socket] = field(default_factory=list)
+    health: list[socket.socket] = field(default_factory=list)
     _reserved: list[socket.socket] = field(default_factory=list)
 
     @property
     def port(self) -> int:
         """The TCP port."""
-        return int(self.tcp[0].getsockname()[1])
+        return port_of(self.tcp)
 
     def close(self) -> None:
         """Close this process's copies."""
-        for listener in (*self.tcp, *self._reserved, *([self.unix] if self.unix else ())):
+        for listener in (*self.tcp, *self._reserved, *self.metrics, *self.health, *([self.unix] if self.unix else ())):
             listener.close()
+
+    def keep_only(self, worker: int) -> None:
+        """Close this process's copies of the other workers' sockets."""
+        for listeners in (self.tcp, self.metrics, self.health):
+            for other, listener in enumerate(listeners):
+                if other != worker:
+                    listener.close()
 
     def remove_path(self) -> None:
         """Take the path away, unless another server has put its own socket there."""
@@ -45,8 +59,39 @@ class Listeners:
             self.path.unlink(missing_ok=True)
 
 
-def listen(host: str, port: int, workers: int, path: Path | None, grpc_port: int | None) -> Listeners:
+def listen(settings: Settings) -> Listeners:
     """Listen. Raises CannotListen for an address that cannot be had."""
+    host, path, watched = settings.host, settings.unix_socket, settings.watched
+    listeners = Listeners(host, _all_bound(host, settings.port, settings.workers), path)
+    try:
+        for listener in listeners.tcp:
+            listener.listen(BACKLOG)
+        if path is not None:
+            listeners.unix = _at_path(path)
+            listeners.made = stamp_of(path)
+        if settings.grpc_port is not None:
+            listeners.grpc_port = _reserve(listeners, host, settings.grpc_port)
+        if watched is not None and watched.metrics_port is not None:
+            listeners.metrics = _all_bound(watched.host, watched.metrics_port, settings.workers)
+        if watched is not None and watched.health_port is not None:
+            listeners.health = _all_bound(watched.host, watched.health_port, settings.workers)
+    except CannotListen:
+        listeners.close()
+        listeners.remove_path()
+        raise
+    except OSError as error:
+        listeners.close()
+        raise CannotListen(host, settings.port, str(error)) from error
+    return listeners
+
+
+def port_of(listeners: Sequence[socket.socket]) -> int:
+    """The port that sockets share."""
+    return int(listeners[0].getsockname()[1])
+
+
+def _all_bound(host: str, port: int, workers: int) -> list[socket.socket]:
+    """A socket for each worker at one address."""
     made: list[socket.socket] = []
     try:
         family, address = _resolve(host, port)
@@ -55,19 +100,11 @@ def listen(host: str, port: int, workers: int, path: Path | None, grpc_port: int
         for _ in range(workers):
             made.append(_bound(family, address, reuse=workers > 1))
             address = made[0].getsockname()
-        for listener in made:
-            listener.listen(BACKLOG)
     except OSError as error:
         for listener in made:
             listener.close()
         raise CannotListen(host, port, str(error)) from error
-    listeners = Listeners(host, made, path)
-    if path is not None:
-        listeners.unix = _at_path(path)
-        listeners.made = stamp_of(path)
-    if grpc_port is not None:
-        listeners.grpc_port = _reserve(listeners, host, grpc_port, family)
-    return listeners
+    return made
 
 
 def _resolve(host: str, port: int) -> tuple[int, tuple[object, ...]]:
@@ -123,14 +160,13 @@ def _answers(path: Path) -> bool:
         return True
 
 
-def _reserve(listeners: Listeners, host: str, port: int, family: int) -> int:
+def _reserve(listeners: Listeners, host: str, port: int) -> int:
     """Find or check the port of gRPC, whose library makes sockets of its own: it is bound here, never listened on."""
     try:
-        _, address = _resolve(host, port)
+        family, address = _resolve(host, port)
         _refuse_taken(family, address)
         reserved = _bound(family, address, reuse=True)
     except OSError as error:
-        listeners.close()
         raise CannotListen(host, port, str(error)) from error
     listeners._reserved.append(reserved)
     return int(reserved.getsockname()[1])

@@ -26,6 +26,17 @@ _NAMES = {"loads": "model_loads", "refusals": "model_refusals", "logged": "predi
 _NAMES |= {"shadow_dropped": "shadow_rows_dropped", "log_dropped": "predictions_dropped"}
 
 
+class _One(CollectorRegistry):
+    """A registry of one family that was collected already."""
+
+    def __init__(self, family: Metric) -> None:
+        super().__init__()
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._family
+
+
 class Metrics(Collector):
     """All metrics of a server; `served` says what is served, `settle` counts what was collected in blocks."""
 
@@ -41,10 +52,11 @@ class Metrics(Collector):
         if board.workers == 1:  # else each scrape would tell of another process
             ProcessCollector(registry=self._registry)
 
-    def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+    def parts(self) -> Iterator[bytes]:
+        """All metrics in Prometheus' text format, a family at a time."""
         self._settle()
-        return generate_latest(self._registry)
+        for family in self._registry.collect():
+            yield generate_latest(_One(family))
 
     def collect(self) -> Iterator[Metric]:
         """The families, in the order they are written."""
@@ -81,9 +93,13 @@ class Metrics(Collector):
     def _of_models(self) -> Iterator[Metric]:
         served, labels = self._served(), ["model", "version", "role", "sha256"]
         info = GaugeMetricFamily("brakeline_model_info", "1 for each version served.", labels=labels)
+        told = "Since when a version's file has been kept, where that is known."
+        since = GaugeMetricFamily("brakeline_model_since_timestamp_seconds", told, labels=["version", "role"])
         for role, model, _ in served.beside(Served()):
             info.add_metric([self._name, model.version, role, model.sha256], 1)
-        yield info
+            if model.since_s is not None:
+                since.add_metric([model.version, role], model.since_s)
+        yield from (info, since)
         refused = GaugeMetricFamily("brakeline_model_refused", "1 for what is refused at present.", labels=["what"])
         for what in served.refused:
             refused.add_metric([what], 1)

@@ -69,7 +69,8 @@ class Model:
 
     `features` and `outputs` are in the graph's order, `optional` may be left out of a request, `flags` are
     the outputs that count as out of range. `lane` is the event loop's, `beside` the thread's for large requests;
-    `training` is what the model says of its origin, for people.
+    `training` is what the model says of its origin, for people; `since_s` since when its file has been kept
+    [s since 1970].
     """
 
     version: str
@@ -86,6 +87,7 @@ class Model:
     codec: Codec = field(init=False)
     lane: Lane = field(init=False)
     beside: Lane = field(init=False)
+    since_s: float | None = None
     key: float = 0.0
     slot: int = 0  # where its counts are, once it is adopted
 
@@ -113,7 +115,7 @@ def load(path: Path, version: str, name: str = "model") -> Model:
     that does not give its golden answers.
     """
     try:
-        content = path.read_bytes()
+        content, since_s = path.read_bytes(), path.stat().st_mtime
     except OSError as error:
         raise ModelRefused(path, "file", str(error.strerror or error)) from error
     session = _open_session(path, content)
@@ -136,6 +138,7 @@ def load(path: Path, version: str, name: str = "model") -> Model:
         session=session,
         parts=_parts(contract, {name: outputs[name] for name in answers}, features),
         distribution=_read_distribution(path, metadata, features),
+        since_s=since_s,
     )
     _check_golden(path, model, golden := _read(path, metadata, GOLDEN_KEY, _Golden))
     model.key = key_of(version, model.sha256)

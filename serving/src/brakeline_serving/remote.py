@@ -70,20 +70,27 @@ class Remote:
             return bytes(obstore.get(self._store(), self._key(name)).bytes())
 
     def fetch(self, name: str, target: Path) -> str:
-        """Write an object to a file; its sha256. Raises ObjectMissing, StoreUnreachable, OSError."""
+        """Write an object to a file of the object's own time; its sha256.
+
+        Raises ObjectMissing, StoreUnreachable, OSError.
+        """
         import obstore  # noqa: PLC0415
 
         digest = hashlib.sha256()
         with target.open("wb") as stream:
             with self._told(name):
-                chunks = iter(obstore.get(self._store(), self._key(name)).stream(min_chunk_size=_CHUNK_BYTES))
+                found = obstore.get(self._store(), self._key(name))
+                chunks = iter(found.stream(min_chunk_size=_CHUNK_BYTES))
             while True:
                 with self._told(name):
                     chunk = next(chunks, None)
                 if chunk is None:
-                    return digest.hexdigest()
+                    break
                 digest.update(chunk)
                 stream.write(chunk)
+        since_s = found.meta["last_modified"].timestamp()
+        os.utime(target, (since_s, since_s))
+        return digest.hexdigest()
 
     def versions(self) -> list[str]:
         """The names of the folders that are there. Raises StoreUnreachable."""

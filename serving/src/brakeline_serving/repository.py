@@ -98,7 +98,7 @@ class Repository:
                 if version in refused:
                     self._forget(version)
                     return LoadRefused(version, refused[version])
-            return None if self._plane.served.primary or versions else NotReady(name, refused.values())
+            return None if self._plane.served.primary or versions else NotReady(name, self._plane.served.reasons)
 
         self._when_met(self.follower.wishes.change(wish), check, done)
 

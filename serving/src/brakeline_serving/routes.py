@@ -44,6 +44,7 @@ class Call:
     model: str
     version: str | None
     done: Done
+    at_door: bool = False  # of those who watch: a stranger perhaps, who needs no token there
 
 
 Answer = Callable[[Call], Response | None]
@@ -87,7 +88,7 @@ class Routes:
         }
         self._endpoints |= {path: _file(file) for path, file in static.files(plane.name).items()}
 
-    def answer(self, request: Request, done: Done) -> Response | None:
+    def answer(self, request: Request, done: Done, *, at_door: bool = False) -> Response | None:
         """Answer a request, now or later; an unforeseen failure is a 500 whose traceback goes to the log only."""
         name = "unknown"
         try:
@@ -96,9 +97,9 @@ class Routes:
             name = endpoint.name
             if request.method not in endpoint.methods:
                 _refuse_method(endpoint, request.method)
-            if not endpoint.open_to_all:
+            if not (endpoint.open_to_all or at_door):
                 self._guard.check(request.headers.get(_AUTHORIZATION))
-            response = endpoint.answer(Call(request, model, version, done))
+            response = endpoint.answer(Call(request, model, version, done, at_door))
         except Exception as error:  # noqa: BLE001  the one place where a bug becomes an answer
             response = self.to_error(error, name, request)
         if response is not None:
@@ -115,10 +116,10 @@ class Routes:
             return error
         return None
 
-    def refuse(self, error: ServingError) -> Response:
+    def refuse(self, error: ServingError, endpoint: str = "unreadable") -> Response:
         """Answer what could not be read as a request."""
-        response = self.to_error(error, "unreadable")
-        self._counters.request("unreadable", response.status)
+        response = self.to_error(error, endpoint)
+        self._counters.request(endpoint, response.status)
         return response
 
     def to_error(self, error: Exception, endpoint: str, request: Request | None = None) -> Response:
@@ -144,12 +145,13 @@ class Routes:
 
     def _readiness(self, call: Call) -> dict[str, Any]:
         """Probes bear no token, and are told no reasons: these name the server's files."""
-        if self._guard.lets_in(call.request.headers.get(_AUTHORIZATION)):
+        if not call.at_door and self._guard.lets_in(call.request.headers.get(_AUTHORIZATION)):
             return self._plane.readiness()
         try:
             return self._plane.readiness() | {"refused": {}}
         except NotReady as error:
-            raise NotReady(self._plane.name, ["why is for who bears the token"]) from error
+            why = "ask the server itself why" if call.at_door else "why is for who bears the token"
+            raise NotReady(self._plane.name, [why]) from error
 
     def _infer(self, call: Call) -> None:
         started_s = time.perf_counter()
@@ -196,11 +198,17 @@ class Routes:
 
         return done
 
-    def _exposition(self, call: Call) -> Response:
-        (body, content_type), extra = self._scrape.exposition(), b""
-        if _ACCEPTS in call.request.headers:
-            body, extra = compression.pack(call.request.headers[_ACCEPTS], body)
-        return Response(200, body, content_type, extra)
+    def _exposition(self, call: Call) -> None:
+        def told(body: bytes | Exception, content_type: bytes) -> None:
+            if isinstance(body, Exception):
+                response = self.to_error(body, "metrics", call.request)
+            else:
+                body, extra = compression.pack(call.request.headers.get(_ACCEPTS, b""), body)
+                response = Response(200, body, content_type, extra)
+            self._counters.request("metrics", response.status)
+            call.done(response)
+
+        self._scrape.tell(told)
 
 
 def _dressed(body: bytes, json_bytes: int | None, accepts: bytes | None) -> Response:

@@ -1,5 +1,9 @@
-"""What /metrics answers. Its library is loaded when the server already serves: no start waits for it."""
+"""What /metrics answers. Its library is loaded when the server already serves: no start waits for it.
 
+All of it takes milliseconds, so it is put into words part by part, and requests are answered between two parts.
+"""
+
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -8,6 +12,8 @@ from brakeline_serving.store import Served
 
 if TYPE_CHECKING:
     from brakeline_serving.metrics import Metrics
+
+Told = Callable[["bytes | Exception", bytes], None]
 
 
 class Scrape:
@@ -25,7 +31,21 @@ class Scrape:
             self._metrics = Metrics(*self._told)
         return self._metrics
 
-    def exposition(self) -> tuple[bytes, bytes]:
-        """All metrics in Prometheus' text format, and its content type."""
-        metrics = self.prepare()
-        return metrics.exposition(), metrics.content_type
+    def tell(self, told: Told) -> None:
+        """Call `told` with all metrics in Prometheus' text format, or with what went wrong, and the content type."""
+        metrics, said, loop = self.prepare(), list[bytes](), asyncio.get_running_loop()
+        parts = metrics.parts()
+
+        def go_on() -> None:
+            try:
+                part = next(parts, None)
+            except Exception as error:  # noqa: BLE001  the one who asked gets it as an answer
+                told(error, metrics.content_type)
+                return
+            if part is None:
+                told(b"".join(said), metrics.content_type)
+                return
+            said.append(part)
+            loop.call_soon(go_on)
+
+        go_on()

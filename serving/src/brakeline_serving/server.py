@@ -23,8 +23,7 @@ def run(settings: Settings) -> int:
     if settings.ready_file is not None:
         settings.ready_file.unlink(missing_ok=True)  # an earlier life's
     try:
-        asks = (settings.host, settings.port, settings.workers, settings.unix_socket, settings.grpc_port)
-        listening = listeners.listen(*asks)
+        listening = listeners.listen(settings)
     except CannotListen as error:
         return _not_serving(error)
     try:
@@ -73,6 +72,10 @@ def announce(settings: Settings, listening: Listeners) -> None:
     said = {"url": url}
     if listening.grpc_port is not None:
         said["grpc"] = f"{listening.host}:{listening.grpc_port}"
+    if settings.watched is not None:
+        for name, doors in (("metrics", listening.metrics), ("health", listening.health)):
+            if doors:
+                said[name] = f"{settings.watched.host}:{listeners.port_of(doors)}"
     print(json.dumps({"status": "listening", **said}), flush=True)
     diary.note("listening", **said)
     if settings.ready_file is not None:

@@ -25,10 +25,21 @@ class Keeping:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """Where those who watch the server ask: metrics, with a certificate of their own, and health. No token is asked."""
+
+    host: str
+    metrics_port: int | None = None
+    health_port: int | None = None
+    secrets: Secrets = field(default_factory=Secrets)
+
+
+@dataclass(frozen=True)
 class Settings:
     """How to serve: exactly one of `store` and `file`, and port 0 for any free one.
 
-    With `remote`, an s3:// address, `store` is the folder that mirrors what is served of it.
+    With `remote`, an s3:// address, `store` is the folder that mirrors what is served of it. `awaits` a file that may
+    come later. After a signal it goes on for `withdrawal_s`, not ready.
     """
 
     name: str
@@ -47,3 +58,6 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     spin_s: float = 0.0
     remote: str | None = None
+    awaits: bool = False
+    withdrawal_s: float = 0.0
+    watched: Watched | None = None

@@ -41,6 +41,12 @@ class Served:
     loaded: tuple[Model, ...] = ()  # by request
     met: int = 0  # the last wish that this picture is of
     is_store_reachable: bool | None = None  # None for a folder, which is there or is empty
+    awaited: str = ""  # what is not there yet, and need not be
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why nothing is served."""
+        return tuple(self.refused.values()) or ((self.awaited,) if self.awaited else ())
 
     @cached_property
     def versions(self) -> dict[str, Model]:

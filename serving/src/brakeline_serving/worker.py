@@ -1,6 +1,7 @@
 """The life of one process that serves: load, listen, follow, and on a signal finish what is under way."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -13,15 +14,17 @@ from typing import Any
 
 import onnxruntime
 
-from brakeline_serving import access, diary, shadow
+from brakeline_serving import access, awaited, diary, origin, shadow
 from brakeline_serving import model as models
 from brakeline_serving.batch import Batcher
 from brakeline_serving.bulk import Bulk
 from brakeline_serving.connections import Connections
 from brakeline_serving.counters import Counters
 from brakeline_serving.dataplane import DataPlane
+from brakeline_serving.doors import Doors
 from brakeline_serving.guard import Guard
 from brakeline_serving.listeners import Listeners
+from brakeline_serving.model import Model
 from brakeline_serving.observe import Observer
 from brakeline_serving.predictions import PredictionLog
 from brakeline_serving.repository import Repository
@@ -33,8 +36,6 @@ from brakeline_serving.store import Follower, Served
 from brakeline_serving.tls import Certificate
 from brakeline_serving.wishes import Wishes
 from brakeline_serving.workers import Place
-
-FILE_VERSION = "1"  # of a model that is served from a file, without a store
 
 _RARELY = (50_000, 50, 100)  # searched for garbage: a body of many small parts would make the loop wait for it
 _SWEEP_S = 1.0
@@ -56,7 +57,7 @@ class Worker:
         self._listeners = listeners
         self._place = place
         self.loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
+        self._stop, self._hurry = asyncio.Event(), asyncio.Event()
         self._looked = asyncio.Event()
         counters = Counters(place.board, place.number)
         self._shadow = shadow.Shadow(counters)
@@ -74,13 +75,16 @@ class Worker:
         self.routes = Routes(self.plane, self._scrape, self._repository, self.guard, settings.limits)
         self._access = access.AccessLog() if settings.access_log else None
         self._connections = Connections(self.routes, self.loop.time, settings.limits, self._access)
+        watched = settings.watched
+        self._doors = Doors(self.routes, self.loop.time, watched.secrets) if watched else None
+        self._awaits = settings.file if settings.awaits and settings.file and not settings.file.exists() else None
         if settings.file is not None:
-            self._adopt(Served(primary=models.load(settings.file, FILE_VERSION, settings.name)))
+            self._adopt(awaited.nothing_yet(self._awaits) if self._awaits else Served(primary=self._load()))
 
     async def serve(self, listening: Callable[[], object]) -> None:
         """Serve until a signal, or until the other end of the parent's pipe closes."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            self.loop.add_signal_handler(number, self._stop.set)
+            self.loop.add_signal_handler(number, self._on_signal)
         if self._settings.until_stdin_closes and self._place.parent is None:
             self._stop_when_closed(sys.stdin.fileno())
         if self._place.parent is not None:
@@ -96,20 +100,53 @@ class Worker:
         if self._listeners.unix is not None:
             servers.append(await self.loop.create_unix_server(self._connections, sock=self._listeners.unix))
         calls = await self._answer_calls()
-        sweeper = asyncio.create_task(self._sweep())
+        if self._doors is not None:
+            await self._doors.open(self._listeners, self._place.number)
+        tasks = [asyncio.create_task(self._sweep())]
+        if self._awaits is not None:
+            tasks.append(asyncio.create_task(awaited.follow(self._awaits, self._load, self._adopt)))
         # What is there now stays; and requests make no garbage that only a search would find.
         gc.freeze()
         gc.set_threshold(*_RARELY)
         listening()
         await self._stop.wait()
+        await self._withdraw()
         diary.note("stopping", connections=len(self._connections.open))
-        sweeper.cancel()
+        for task in tasks:
+            task.cancel()
         for server in servers:
             server.close()
         await self._take_waiting(spare, context)
         ends = calls.stop(_DRAIN_S) if calls else asyncio.sleep(0)
         await asyncio.gather(self._drain(), ends)
+        if self._doors is not None:
+            self._doors.close()
         self._end()
+
+    def _on_signal(self) -> None:
+        """The first ends it, the next without more ado."""
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    async def _withdraw(self) -> None:
+        """Go on for a while: whoever leads traffic here learns only now, and in its own time, that it ends."""
+        seconds = self._settings.withdrawal_s
+        if not seconds:
+            return
+        self.plane.is_leaving = True
+        diary.note("withdrawing", seconds=seconds)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), seconds)
+
+    def _load(self) -> Model:
+        """The file's model. Raises ModelRefused."""
+        assert self._settings.file is not None
+        told = origin.read()
+        model = models.load(self._settings.file, told.version, self._settings.name)
+        if told.is_told:
+            model.since_s = told.since_s
+        return model
 
     async def _first_look(self) -> None:
         """Take no connection before what the store has is loaded: a worker among others would refuse what they answer.
@@ -175,6 +212,8 @@ class Worker:
                 self.guard.refresh()
                 if self.certificate is not None:
                     self.certificate.refresh()
+                if self._doors is not None:
+                    await self._doors.sweep()
             except Exception:  # noqa: BLE001  a bug in one sweep must not be the last one's
                 diary.error("bug", endpoint="sweep", traceback=traceback.format_exc())
 
@@ -221,6 +260,7 @@ class Worker:
         def read() -> None:
             if not os.read(pipe, 4096):
                 self.loop.remove_reader(pipe)
+                self._hurry.set()
                 self._stop.set()
 
         self.loop.add_reader(pipe, read)

@@ -72,7 +72,7 @@ class _Parent:
             if self.settings.until_stdin_closes and not self.stopping and _is_closed(sys.stdin.fileno()):
                 self._end()
             if self.stopping and not deadline:
-                deadline = time.monotonic() + _PATIENCE_S
+                deadline = time.monotonic() + self.settings.withdrawal_s + _PATIENCE_S
             if deadline and time.monotonic() > deadline:
                 self._signal(signal.SIGKILL)
             time.sleep(_POLL_S)
@@ -136,9 +136,7 @@ class _Parent:
     def _be_worker(self, number: int) -> int:
         os.close(self._held)
         os.close(self.ready)
-        for other, listener in enumerate(self.listening.tcp):
-            if other != number:
-                listener.close()
+        self.listening.keep_only(number)
         from brakeline_serving.server import serve_as_worker  # noqa: PLC0415  the parent does without
 
         place = Place(self.board, self.wishes, number, self._alive)
