@@ -152,7 +152,7 @@ def test_a_model_that_is_not_what_was_recorded_is_refused(damage: str, start: St
     remote.put("3", scale=3.0)
     remote.point("3")
     server.wait_for_version("3")
-    assert refused(server) == {}
+    server.wait_until(lambda: refused(server) == {})
 
 
 @pytest.mark.parametrize("pointer", ["", "{", '{"primary": 3}', '{"primary": "../../etc"}'])
