@@ -21,6 +21,7 @@ class Place:
     """Where versions are registered and where one is served: a folder, s3://bucket/prefix or kserve://NAMESPACE/SERVICE.
 
     `token_file` and `ca_bundle` are for the server; records of what was done are kept in `state`, where there is one.
+    With a `verify_key` nothing comes into service that is not signed by its private one.
     """
 
     registry: str
@@ -31,6 +32,7 @@ class Place:
     ca_bundle: str = ""
     timeout_s: int = 0
     state: Path | None = None
+    verify_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def plan(place: Place, version: str, manner: Manner, tell: Tell) -> dict[str, An
     with _fetched(place, version, tell) as files, _refusals():
         return steps.call(
             "deploy", "plan", tell=tell, **files, model_store=place.target, storage_uri=manner.storage_uri,
-            take_over=manner.take_over,
+            take_over=manner.take_over, verify_key=place.verify_key,
         )  # fmt: skip
 
 
@@ -62,7 +64,7 @@ def deploy(place: Place, version: str, manner: Manner, by: str, why: str, tell: 
     with _fetched(place, version, tell) as files, recorded as outputs, _refusals():
         done = steps.call(
             "deploy", "apply", tell=tell, **files, **outputs, model_store=place.target, **_server(place),
-            **manner.__dict__,
+            **manner.__dict__, verify_key=place.verify_key,
         )  # fmt: skip
     told: dict[str, Any] = {"version": version, "promoted": False}
     for key in ("name", "url", "before", "shadow", "canary", "percent", "compared"):
@@ -91,10 +93,11 @@ def roll_back(place: Place, by: str, why: str, tell: Tell) -> dict[str, Any]:
         # Went back already, and was killed before the registry heard of it.
         done = {"version": stands["version"], "instead_of": live, "confirmed": False}
     else:
-        with _refusals():
+        with _proofs(place, stands, tell) as proofs, _refusals():
             done = steps.call(
-                "deploy", "rollback", tell=tell, model_store=place.target, name=place.name, **_server(place), why=why
-            )
+                "deploy", "rollback", tell=tell, **proofs, model_store=place.target, name=place.name, **_server(place),
+                why=why, verify_key=place.verify_key,
+            )  # fmt: skip
     promoted = _promote(place, done["version"], by, why, tell)
     facts = {key: done.get(key) for key in ("version", "instead_of", "confirmed")}
     return {"name": place.name, **facts, "promoted": promoted}
@@ -110,6 +113,17 @@ def _fetched(place: Place, version: str, tell: Tell) -> Iterator[dict[str, Path]
                 "register", "fetch", tell=tell, version=version, registry=place.registry, name=place.name, **files
             )
         yield files
+
+
+@contextmanager
+def _proofs(place: Place, stands: dict[str, Any], tell: Tell) -> Iterator[dict[str, Path]]:
+    """What a rollback needs to verify the signature of the version that it leads to; nothing where no key is named."""
+    # A canary that ends gives way to what serves already.
+    if not place.verify_key or not stands["previous"] or stands["canary"]:
+        yield {}
+        return
+    with _fetched(place, stands["previous"], tell) as files:
+        yield {key: files[key] for key in ("registered", "model")}
 
 
 def _promote(place: Place, version: str, by: str, why: str, tell: Tell) -> bool:

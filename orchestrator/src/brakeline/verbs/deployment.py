@@ -32,6 +32,14 @@ To = Annotated[
 Server = Annotated[str, typer.Option(help="URL of the server that serves it.", envvar="BRAKELINE_SERVER")]
 TokenFile = Annotated[str, typer.Option(help="File of the token that the server wants.")]
 CaBundle = Annotated[str, typer.Option(help="File of certificates to trust beside the usual ones.")]
+VerifyKey = Annotated[
+    str,
+    typer.Option(
+        help="File of a public key: what is not signed by its private one comes not into service.",
+        envvar="BRAKELINE_VERIFY_KEY",
+        metavar="FILE",
+    ),
+]
 TimeoutS = Annotated[int, typer.Option(min=0, max=3600, help="Patience [s]; 0: 60 with a server, 600 with a cluster.")]
 Why = Annotated[str, typer.Option(help="Why, for the record.")]
 By = Annotated[str, typer.Option(help="Who does it; this user without it.")]
@@ -63,6 +71,7 @@ def deploy(
     server: Server = "",
     token_file: TokenFile = "",
     ca_bundle: CaBundle = "",
+    verify_key: VerifyKey = "",
     timeout_s: TimeoutS = 0,
     by: By = "",
     why: Why = "",
@@ -74,7 +83,7 @@ def deploy(
     """
     from brakeline import deployment
 
-    place = _place(state, registry, name, to, server, token_file, ca_bundle, timeout_s)
+    place = _place(state, registry, name, to, server, token_file, ca_bundle, timeout_s, verify_key)
     manner = deployment.Manner(
         shadow, after_requests, within_m, within_share, shadow_seconds, canary_percent, storage_uri, take_over
     )
@@ -100,6 +109,7 @@ def rollback(
     server: Server = "",
     token_file: TokenFile = "",
     ca_bundle: CaBundle = "",
+    verify_key: VerifyKey = "",
     timeout_s: TimeoutS = 0,
     by: By = "",
     why: Why = "",
@@ -111,7 +121,7 @@ def rollback(
     """
     from brakeline import deployment
 
-    place = _place(state, registry, name, to, server, token_file, ca_bundle, timeout_s)
+    place = _place(state, registry, name, to, server, token_file, ca_bundle, timeout_s, verify_key)
     with told(as_json):
         done = deployment.roll_back(place, by, why, _tell)
     if as_json:
@@ -121,13 +131,21 @@ def rollback(
 
 
 def _place(
-    state: Path, registry: str, name: str, to: str, server: str, token_file: str, ca_bundle: str, timeout_s: int
+    state: Path,
+    registry: str,
+    name: str,
+    to: str,
+    server: str,
+    token_file: str,
+    ca_bundle: str,
+    timeout_s: int,
+    verify_key: str,
 ) -> Any:
     from brakeline.deployment import Place
     from brakeline.models import registry_of
 
-    target = to or str(state / "models")
-    return Place(registry_of(registry, state), name, target, server, token_file, ca_bundle, timeout_s, state)
+    known, target = registry_of(registry, state), to or str(state / "models")
+    return Place(known, name, target, server, token_file, ca_bundle, timeout_s, state, verify_key)
 
 
 def _tell(said: dict[str, Any]) -> None:

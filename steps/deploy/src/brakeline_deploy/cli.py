@@ -111,13 +111,19 @@ def rollback(
     token_file: TokenFile = "",
     ca_bundle: CaBundle = "",
     why: Annotated[str, text("Why, for the record")] = "",
+    registered: Annotated[
+        Path | None, input_artifact("That version, of register fetch, where its signature is asked for", optional=True)
+    ] = None,
+    model: Model = None,
+    verify_key: VerifyKey = "",
 ) -> Result:
     """Serve the version that was proven before the present one; a server that is named must say that it does."""
-    from brakeline_deploy import places
+    from brakeline_deploy import places, returning
 
+    admit = returning.signed(registered, model, verify_key)
     asked = places.Asked(model_store, name, server, token_file, ca_bundle, timeout_seconds)
     with places.opened(asked, at_work=True, proves=False) as target:
-        return Result(facts=target.roll_back(why))
+        return Result(facts=target.roll_back(why, admit))
 
 
 @app.step("status", of_the_world=True)

@@ -13,7 +13,18 @@ from brakeline_deploy.access import Access
 from brakeline_deploy.kube import Changed, Cluster, Denied
 from brakeline_deploy.manifest import Content
 from brakeline_deploy.probe import Probe
-from brakeline_deploy.target import Before, ClusterPlace, Overtaken, Plan, Proof, Release, Standing, Trial
+from brakeline_deploy.target import (
+    Admit,
+    Before,
+    ClusterPlace,
+    Overtaken,
+    Plan,
+    Proof,
+    Release,
+    Standing,
+    Trial,
+    anything,
+)
 
 _TRIES = 8
 
@@ -109,7 +120,7 @@ class KServeTarget:
         live = self._cluster.get(self._place.service)
         self._change(wanted, live)
 
-    def roll_back(self, why: str) -> dict[str, Any]:
+    def roll_back(self, why: str, admit: Admit = anything) -> dict[str, Any]:
         """See `Target`. One apply changes what serves and what is remembered; then it is waited for."""
         live = self._seen = self._cluster.get(self._place.service)
         entries, now = manifest.proven(live), manifest.annotation(live, manifest.VERSION)
@@ -120,6 +131,7 @@ class KServeTarget:
         if live is None or not past:
             raise UsageError(f"no version of {self._name} was proven in service before {now}")
         again = manifest.of_entry(past[-1])
+        admit(again.version, again.sha256)
         event = {"back_to": again.version, "instead_of": now, "why": why, "at": _now()}
         self._change(lambda _: manifest.applied(self._place, again, past, event), live)
         url = self._probe.wait_for(again)

@@ -10,7 +10,7 @@ from stepkit.verdict import MODEL_FILE
 from brakeline_deploy import differences, shadow
 from brakeline_deploy.endpoint import Endpoint
 from brakeline_deploy.store import POINTER, Store
-from brakeline_deploy.target import Before, Overtaken, Plan, Proof, Release, Standing, Trial
+from brakeline_deploy.target import Admit, Before, Overtaken, Plan, Proof, Release, Standing, Trial, anything
 
 
 class LocalTarget:
@@ -56,7 +56,7 @@ class LocalTarget:
         self._require_mine()
         self._store.remember(release.version, release.sha256)
 
-    def roll_back(self, why: str) -> dict[str, Any]:
+    def roll_back(self, why: str, admit: Admit = anything) -> dict[str, Any]:
         """See `Target`. Where there is an endpoint, it must say that it serves the version (else 69, and it stays)."""
         now, before = self._store.primary(), self._store.previous()
         if before is None:
@@ -67,6 +67,7 @@ class LocalTarget:
             raise UsageError(f"{gone}: version {before}, in service before {now}, was removed; deploy it again")
         if proven and found != proven:
             raise ArtifactAltered(Path(self._store.address(before)) / MODEL_FILE, found, proven)
+        admit(before, found)
         # First the record: killed between the two, the next call finds a primary that is not proven and ends alike.
         self._store.forget_after(before, now, why)
         self._store.serve(before)

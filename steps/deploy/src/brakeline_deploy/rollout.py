@@ -31,9 +31,9 @@ def admitted(
 
     Raises Refused, UnreadableArtifact, ArtifactAltered, InputMissing, ServiceUnavailable.
     """
-    known = _read_registered(file)
+    known = read_registered(file)
     with tempfile.TemporaryDirectory(prefix="brakeline-deploy-") as scratch:
-        folder = model or _fetched(file, known, Path(scratch) / "model")
+        folder = model or fetched(file, known, Path(scratch) / "model")
         judged = verdict.require_passed(passed_verdict, folder)
         if known["sha256"] != judged["model_sha256"]:
             raise Refused(
@@ -104,7 +104,8 @@ def _restore(target: Target, release: Release, before: Before, error: Exception)
     diary.warn("rolled_back", message=told, version=release.version, serving=before.version)
 
 
-def _read_registered(file: Path) -> dict[str, Any]:
+def read_registered(file: Path) -> dict[str, Any]:
+    """A registration, with name, version and sha256 at least. Raises UnreadableArtifact."""
     known = artifacts.read_json(file)
     if not isinstance(known, dict) or not {"name", "version", "sha256"} <= known.keys():
         raise UnreadableArtifact(file, "registration", "no name, version and sha256 in it")
@@ -114,7 +115,7 @@ def _read_registered(file: Path) -> dict[str, Any]:
     return known
 
 
-def _fetched(file: Path, known: dict[str, Any], target: Path) -> Path:
+def fetched(file: Path, known: dict[str, Any], target: Path) -> Path:
     """The model folder that a registration names, on this disk and of the sha256 that it names."""
     uri = str(known.get("uri") or "")
     if not uri:

@@ -1,5 +1,6 @@
 """Where a version is served: what every kind of place can do, and which kind an address names."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -106,6 +107,14 @@ class Standing:
         return {**versions, "shadow": self.shadow, "canary": self.canary, "last": self.last}
 
 
+# Refuses, by an error, to have a version with that sha256 of its graph in service again.
+Admit = Callable[[str, str], None]
+
+
+def anything(_: str, __: str) -> None:
+    """Whatever was proven may come again."""
+
+
 class Target(Protocol):
     """A place where one model is served, whose versions take turns."""
 
@@ -137,8 +146,11 @@ class Target(Protocol):
         """Note that the version was proven: it is something to go back to from now on."""
         ...
 
-    def roll_back(self, why: str) -> dict[str, Any]:
-        """Let the version proven before the present one take over. Raises UsageError where there is none."""
+    def roll_back(self, why: str, admit: Admit = anything) -> dict[str, Any]:
+        """Let the version proven before the present one take over, once it was admitted, before anything changes.
+
+        Raises UsageError where there is none.
+        """
         ...
 
     def standing(self) -> Standing:
