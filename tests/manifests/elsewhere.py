@@ -29,6 +29,7 @@ def made_by_people() -> list[Made]:
     return [
         Made("Secret", "brakeline-s3", OURS, "the connection to the bucket: credentials are not in Git", CONNECTION),
         Made("Secret", "brakeline-registry-database", REGISTRIES, "its database's, not in Git", ("password",)),
+        Made("Secret", "brakeline-grafana-token", OURS, "a token that ends, by `oc create token`", ("token",)),
         *(
             Made("Group", f"brakeline-{who}", None, "who is in it is said by the cluster's identity provider")
             for who in ("viewers", "data-scientists", "operators")
@@ -61,6 +62,13 @@ def pods_of(one: Manifest) -> Iterator[dict[str, str]]:
     if one.kind == "DataSciencePipelinesApplication":
         # Argo's, for the tasks of a run, labelled as the compiled pipeline says.
         yield from ({**platform.LABELS, platform.TASK_LABEL: task} for task in platform.TABLE)
+
+
+def services_of(one: Manifest) -> Iterator[dict[str, str]]:
+    """The labels of the Services that an operator makes of an object of ours, where a monitor of ours selects them."""
+    if one.kind == "DataSciencePipelinesApplication":
+        # data-science-pipelines-operator, config/internal/apiserver/default/service.yaml.tmpl, in 2.22 and 3.5 alike.
+        yield {"app": f"ds-pipeline-{one.name}", "component": "data-science-pipelines"}
 
 
 _Told = Iterator[tuple[str, str, str | None, str, tuple[str, ...]]]

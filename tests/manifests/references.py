@@ -163,6 +163,7 @@ def selecting_nothing(objects: Iterable[Manifest]) -> list[str]:
     there = [("Pod", pod.of.namespace, pod.labels) for pod in pods(known)]
     there += [("Pod", one.namespace, labels) for one in known for labels in elsewhere.pods_of(one)]
     there += [("Service", one.namespace, one.labels) for one in known if one.kind == "Service"]
+    there += [("Service", one.namespace, labels) for one in known for labels in elsewhere.services_of(one)]
     problems = []
     for one in known:
         for where, kind, selector in selectors(one):

@@ -58,7 +58,13 @@ def test_readings_are_counted_on_the_training_datas_edges(start: Start, tmp_path
         ("grade", "+Inf", "1"): 3,
     }
     assert _samples(server, "brakeline_feature_missing_total") == {("speed_mps", "1"): 0, ("grade", "1"): 1}
-    assert _samples(server, "brakeline_feature_training_share")["speed_mps", "20.0", "1"] == pytest.approx(0.8)
+    shares = _samples(server, "brakeline_feature_training_share")
+    assert {labels for labels in shares if "speed_mps" in labels} == {
+        ("-Inf", "speed_mps", "10.0", "1"),
+        ("10.0", "speed_mps", "20.0", "1"),
+        ("20.0", "speed_mps", "+Inf", "1"),
+    }
+    assert shares["10.0", "speed_mps", "20.0", "1"] == pytest.approx(0.8)
     p, q = np.array([0.5, 0.25, 0.25]), np.array([0.5, 0.3, 0.2])
     by_hand = float(np.sum((p - q) * np.log(p / q)))
     assert _samples(server, "brakeline_feature_psi")["speed_mps", "1"] == pytest.approx(by_hand)

@@ -131,9 +131,9 @@ class Metrics(Collector):
         )
         missing = CounterMetricFamily("brakeline_feature_missing", "Readings missing.", labels=labels)
         index = GaugeMetricFamily("brakeline_feature_psi", "Stability index against the training data.", labels=labels)
-        shares = GaugeMetricFamily(
-            "brakeline_feature_training_share", "Share of the training data up to an edge.", labels=[*labels, "le"]
-        )
+        # A query can tell what lies between two edges by `above`, the edge before `le`; it could not work that out.
+        told = "Share of the training data up to an edge."
+        shares = GaugeMetricFamily("brakeline_feature_training_share", told, labels=[*labels, "above", "le"])
         for model, slot in slots:
             for column, training in model.distribution:
                 named = [model.version, model.features[column]]
@@ -143,8 +143,8 @@ class Metrics(Collector):
                 missing.add_metric(named, counts[-1])
                 index.add_metric(named, distribution.stability(training, counts))
                 running = np.cumsum(training.counts) / max(sum(training.counts) + training.missing, 1)
-                for edge, share in zip(edges, running, strict=True):
-                    shares.add_metric([*named, edge], float(share))
+                for above, edge, share in zip(["-Inf", *edges[:-1]], edges, running, strict=True):
+                    shares.add_metric([*named, above, edge], float(share))
         yield from (features, missing, index, shares)
 
 
