@@ -62,14 +62,16 @@ def test_other_commands_of_the_readme_run(line: str, tmp_path: Path) -> None:
     assert command(Path(program).name, *rest, folder=tmp_path).code == 0
 
 
-PAGES = [HOUSE / "README.md", HOUSE / "orchestrator" / "README.md", *sorted((HOUSE / "docs").glob("*.md"))]
+PAGES = [HOUSE / "README.md", HOUSE / "orchestrator" / "README.md", *sorted((HOUSE / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(HOUSE)))
 def test_every_command_on_paper_is_known_with_its_options(page: Path) -> None:
     """What a page calls `brakeline VERB --option` has that verb and that option."""
     text, root = page.read_text(), get_command(app)
-    lines = [line.strip() for line in text.splitlines() if re.match(r" {0,4}brakeline [a-z]", line)]
+    lines = [
+        line.strip().removeprefix("$ ") for line in text.splitlines() if re.match(r"( {0,4}|\$ )brakeline [a-z]", line)
+    ]
     lines += re.findall(r"`(?:\.venv/bin/)?(brakeline [a-z][^`]+)`", text)
     for line in lines:
         # A comment behind it, and what is passed on to a run, are not the verb's own.
@@ -82,6 +84,20 @@ def test_every_command_on_paper_is_known_with_its_options(page: Path) -> None:
         known = {option for parameter in verb.params for option in (*parameter.opts, *parameter.secondary_opts)}
         given = {word.partition("=")[0] for word in words if word.startswith("--")} - {"--help", "--version"}
         assert given <= known, f"{line}: {given - known}"
+
+
+def test_every_call_of_build_on_paper_is_known_with_its_options() -> None:
+    """What a page calls `python build.py VERB --option` has that verb and that option, by its own help."""
+    asked: dict[str, set[str]] = {}
+    for page in (*PAGES, HOUSE / "manifests" / "README.md"):
+        for verb, rest in re.findall(r"python build\.py ([a-z]+)([^`#|\n]*)", page.read_text()):
+            asked.setdefault(verb, set()).update(word.partition("=")[0] for word in rest.split() if word[:2] == "--")
+    for verb, options in asked.items():
+        # These two hand their words on to pytest and to a benchmark.
+        if options and verb not in {"test", "bench"}:
+            told = command("python", HOUSE / "build.py", verb, "--help", environment={"COLUMNS": "200"})
+            assert told.code == 0, told.stderr
+            assert options - {"--help"} <= set(re.findall(r"--[a-z][\w-]*", told.stdout)), verb
 
 
 def test_check_and_test_are_verbs() -> None:
