@@ -18,7 +18,7 @@ from tests.conftest import Done, command
 from tests.crds import RELEASES
 from tests.deploy import kubernetes_api
 from tests.deploy.controller import Controller, at_work
-from tests.deploy.kubernetes_api import NAMESPACE, TOKEN, Api
+from tests.deploy.kubernetes_api import NAMESPACE, TOKEN
 from tests.deploy.releases import NAME, Made, release
 from tests.serving.certificates import make_certificate
 
@@ -29,7 +29,7 @@ POD_TOKEN = "a-token-of-the-endpoint"
 class Place:
     """A cluster as the deploy step meets it."""
 
-    api: Api
+    api: Any  # the stand-in, an `Api`; or a real API server, as tests/manifests/test_real_deploy.py has it
     controller: Controller
     folder: Path
     kubeconfig: Path
@@ -92,7 +92,7 @@ class Place:
 
     def live(self) -> dict[str, Any]:
         """The InferenceService."""
-        return self.api.get(NAME)
+        return dict(self.api.get(NAME))
 
     @property
     def uri(self) -> str:

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.conftest import BIN
-from tests.deploy.kubernetes_api import Api
 
 LOOK_S = 0.03
 
@@ -72,11 +71,21 @@ def _pipe(source: socket.socket, sink: socket.socket) -> None:
         sink.shutdown(socket.SHUT_WR)
 
 
+class Holder(Protocol):
+    """An API that has InferenceServices."""
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        """One by its name, or None."""
+
+    def tell(self, name: str, status: dict[str, Any]) -> None:
+        """Write its status."""
+
+
 @dataclass
 class Controller:
     """Looks at one InferenceService and makes it so. `models` maps storage URIs to folders; the rest are faults."""
 
-    api: Api
+    api: Holder
     service: str
     folder: Path
     models: dict[str, Path]
@@ -90,11 +99,11 @@ class Controller:
 
     def look(self) -> None:
         """One look: start what is wanted, lead traffic to what is ready, tell the status."""
-        found = self.api.objects.get(self.service)
+        found = self.api.find(self.service)
         if found is None:
             return
-        spec = found.content["spec"]
-        uri = spec["predictor"]["model"]["storageUri"]
+        spec = found["spec"]
+        uri = spec["predictor"]["model"].get("storageUri", "")  # manifests make a service before a model is there
         canaries = [] if self.ignores_canaries else spec.get("canary", [])
         port = self._port(uri)
         behind, told = [], []
@@ -105,7 +114,7 @@ class Controller:
             behind += [(its, canary["trafficPercent"])] if its else []
         if port:
             self.address.behind = [(port, 100 - sum(weight for _, weight in behind)), *behind]
-        self.api.tell(self.service, self._status(found.content["metadata"]["generation"], uri, port) | (
+        self.api.tell(self.service, self._status(found["metadata"]["generation"], uri, port) | (
             {"canaryStatuses": told} if told else {}
         ))  # fmt: skip
 

@@ -85,6 +85,11 @@ class Api:
         told["metadata"]["managedFields"] = owned.managed_fields()
         return told
 
+    def find(self, name: str) -> dict[str, Any] | None:
+        """An object, without who manages it, or None."""
+        found = self.objects.get(name)
+        return found.content if found else None
+
     def apply(self, name: str, wanted: dict[str, Any], manager: str, *, force: bool, dry_run: bool) -> dict[str, Any]:
         """Server-side apply."""
         if not manager:

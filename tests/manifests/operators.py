@@ -76,10 +76,9 @@ def measure(cluster: Cluster, quota: str, namespace: str = OURS) -> None:
 
 
 def make(cluster: Cluster, content: dict[str, Any]) -> None:
-    """Apply an object of the operators'."""
-    done = cluster.kubectl(
-        "apply", "--server-side", "--field-manager=operators", "-f", "-", content=json.dumps(content)
-    )
+    """Apply an object of the operators', over what a test made of it."""
+    words = ("apply", "--server-side", "--force-conflicts", "--field-manager=operators", "-f", "-")
+    done = cluster.kubectl(*words, content=json.dumps(content))
     assert done.code == 0, done.stderr
 
 
