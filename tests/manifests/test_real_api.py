@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.crds import published
 from tests.manifests import operators, trees
 from tests.manifests.cluster import APPLY, Cluster
-from tests.manifests.objects import Manifest, amount
+from tests.manifests.objects import Manifest, amount, fields
 from tests.manifests.trees import MANIFESTS, Tree
 
 pytestmark = pytest.mark.slow
@@ -108,3 +110,32 @@ def test_what_is_compared_is_compared() -> None:
     assert lost(sent, {"a": [{"b": "1"}], "c": {"d": 1}, "more": 1}) == []
     assert lost(sent, {"a": [{"b": "1"}], "c": {}}) == [".c.d: sent 1, stored None"]
     assert lost(sent, {"a": [], "c": {"d": 1}}) == [".a: sent [{'b': '1000m'}], stored []"]
+
+
+def spoilt(one: Manifest) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The object with one field misspelt, or with a value of another type, for each field of its specification."""
+    for path, value in fields(one.spec):
+        if isinstance(path[-1], str):
+            for fault in ("misspelt", "another type"):
+                content = json.loads(json.dumps(one.content))
+                at = content["spec"]
+                for part in path[:-1]:
+                    at = at[part]
+                taken = at.pop(path[-1])
+                at[path[-1] + "X" if fault == "misspelt" else path[-1]] = taken if fault == "misspelt" else [[value]]
+                yield f"{one} with spec.{'.'.join(map(str, path))} {fault}", content
+
+
+def test_the_offline_check_says_what_the_server_says(installed: Cluster, overlay: str) -> None:
+    """For each field of each custom object, misspelt and mistyped: the check by schemas and the API server agree."""
+    release = trees.OVERLAYS[overlay]
+    query = {"fieldManager": "manifests", "fieldValidation": "Strict", "dryRun": "All", "force": "true"}
+    compared = 0
+    for one in (one for tree in kustomizations(overlay) for one in tree.objects):
+        schema = published(release, one.api_version, one.kind)
+        for what, content in spoilt(one) if schema else ():
+            answer = installed.ask("PATCH", address(installed, one), content, kind=APPLY, **query)
+            assert schema is not None
+            assert answer.is_success == (schema.problems(content) == []), f"{what}: {answer.text}"
+            compared += 1
+    assert compared
