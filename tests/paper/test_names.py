@@ -1,16 +1,33 @@
 """What the pages on OpenShift name is there: files, variables, objects, sources; each block says who vouches for it."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import HOUSE
+from tests.manifests.elsewhere import made_of
+from tests.manifests.trees import MANIFESTS, rendered
 from tests.paper.pages import PAGES, SEEN, TOLD, blocks, prose, shown
 
 ROOMS = "bench|docs|examples|manifests|notebooks|orchestrator|serving|steps|tests"
 # Made by a command that the pages name.
 MADE = {"orchestrator/images.lock.json"}
+# Kustomizations that render by themselves.
+TREES = [folder for folder in (*MANIFESTS.glob("overlays/*"), *MANIFESTS.glob("registry/rhoai-*")) if folder.is_dir()]
+TREES += [MANIFESTS / "gitops"] if (MANIFESTS / "gitops" / "kustomization.yaml").is_file() else []
+# What operators make besides what the manifests rest on, by their templates: of the object of this name.
+DERIVED = {
+    "dspa": {"mariadb-dspa", "ds-pipeline-db-dspa", "dsp-trusted-ca-dspa"},
+    "brakeline-registry": {"brakeline-registry-rest", "brakeline-registry-https"},
+    "stopping-distance": {"stopping-distance-predictor"},
+}
+# Names of programs, and of the Secrets that the pages make.
+WORDS = {"brakeline-deploy", "brakeline-s3", "brakeline-registry-database"}
+NAMED = re.compile(
+    r"(?<![\w./@-])((?:[a-z0-9]+-)*(?:brakeline-[a-z0-9-]+|stopping-distance(?:-[a-z-]+)?|data-generation-[a-z]+|build-model-[a-z]+|dspa)[a-z0-9-]*)(?![\w-]|\.apps)"
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -33,6 +50,29 @@ def test_every_variable_of_the_pages_is_read(page: Path) -> None:
         # Some are put together of a prefix and an ending.
         prefix, _, ending = name.rpartition("_")
         assert name in code or (prefix in code and f'"{ending}"' in code), name
+
+
+def names_in(content: object) -> Iterator[str]:
+    """What is called a name anywhere in an object: its own, and those of accounts, groups, containers."""
+    if isinstance(content, dict):
+        yield from (value for key, value in content.items() if key == "name" and isinstance(value, str))
+    for value in content.values() if isinstance(content, dict) else content if isinstance(content, list) else ():
+        yield from names_in(value)
+
+
+def test_every_object_of_the_pages_is_in_the_manifests() -> None:
+    """Each name of ours stands in the manifests, or is what an operator makes of something there."""
+    objects = [one for tree in TREES for one in rendered(tree)]
+    ours = {name for one in objects for name in names_in(one.content)} | WORDS
+    ours |= {made.name for one in objects for made in made_of(one)}
+    # Parts that an overlay leaves to an installation, and what our own programs call by name.
+    parts = [*MANIFESTS.rglob("*.yaml"), *(HOUSE / "orchestrator").rglob("*.py")]
+    ours |= {name for file in parts for name in re.findall(r"[\w-]+", file.read_text())}
+    for base, made in DERIVED.items():
+        assert base in ours, base
+        ours |= made
+    unknown = {name for page in PAGES for name in NAMED.findall(prose(page))} - ours
+    assert not unknown
 
 
 def test_every_block_says_who_vouches_for_it() -> None:
