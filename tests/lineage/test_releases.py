@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from brakeline import descent, inspection, record, releases
+from brakeline import descent, inspection, record, releases, report
 from rich.console import Console
 from stepkit import artifacts, lineage
 
@@ -38,7 +38,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> toy.Released:
     return made
 
 
-def examine(released: toy.Released) -> inspection.Report:
+def examine(released: toy.Released) -> report.Report:
     found = inspection.find(released.registry, toy.NAME, "1")
     return inspection.examine(found, released.registry, released.state)
 

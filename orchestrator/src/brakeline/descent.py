@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from rich.text import Text
 from rich.tree import Tree
 
-from brakeline.inspection import ALTERED, INTACT, MISSING, Report
 from brakeline.provenance import Call
+from brakeline.report import ALTERED, INTACT, MISSING, Report
 
 _MARKS = {INTACT: ("intact", "green"), ALTERED: ("ALTERED", "bold red"), MISSING: ("not here", "yellow")}
 _SHOWN = 12

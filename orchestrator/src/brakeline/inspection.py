@@ -9,70 +9,17 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from brakeline import provenance, recordings, releases, steps
-from brakeline.content import LINEAGE_FILE, sha256_of
-from brakeline.provenance import Chain, Unreadable
+from brakeline import kept_model, provenance, recordings, releases, steps
+from brakeline.content import sha256_of
+from brakeline.provenance import Unreadable
 from brakeline.refusals import Refused
-from brakeline.releases import Release
+from brakeline.report import ALTERED, MISSING, Altered, Missing, Report
 
-INTACT, ALTERED, MISSING = "intact", "altered", "missing"
-_GRAPH = "model.onnx"
 _EMBEDDED = "sqlite:///"
-_BAD_DATA = 65
-
-
-@dataclass(frozen=True)
-class Altered:
-    """A file or folder whose content is not what was recorded; `found` is its sha256, or what else is wrong with it."""
-
-    artifact: str
-    file: str
-    found: str
-    recorded: str
-
-
-@dataclass(frozen=True)
-class Missing:
-    """An artifact that lies nowhere here."""
-
-    artifact: str
-    sha256: str
-
-
-@dataclass
-class Report:
-    """What was found of a version. `seen` counts the intact places of each artifact by sha256."""
-
-    version: Mapping[str, Any]
-    chain: Chain = field(default_factory=lambda: Chain(()))
-    seen: dict[str, list[str]] = field(default_factory=dict)
-    altered: list[Altered] = field(default_factory=list)
-    missing: list[Missing] = field(default_factory=list)
-    releases: list[Release] = field(default_factory=list)
-
-    def state_of(self, sha256: str) -> str:
-        """What is known of an artifact: altered if any of its places is, intact if one is there, else missing."""
-        if any(one.recorded == sha256 for one in self.altered):
-            return ALTERED
-        return INTACT if self.seen.get(sha256) else MISSING
-
-    def describe(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "name": self.version["model"],
-            "version": self.version["version"],
-            "sha256": self.version["sha256"],
-            "status": ALTERED if self.altered else INTACT,
-            "intact": sum(map(len, self.seen.values())),
-            "altered": [asdict(one) for one in self.altered],
-            "missing": [asdict(one) for one in self.missing],
-            "calls": [asdict(call) for call in self.chain.calls],
-            "releases": [one.describe() for one in self.releases],
-        }
 
 
 def find(registry: str, name: str, version: str) -> dict[str, Any]:
@@ -95,10 +42,8 @@ def examine(version: Mapping[str, Any], registry: str, state: Path) -> Report:
     """Read a version's lineage and hold it to the files. Raises Refused where a place cannot be looked at."""
     report = Report(version)
     _papers(report)
-    if str(version["uri"]).startswith(recordings.SCHEME):
-        _remote_model(report, registry)
-    else:
-        _kept_model(report)
+    with _model(str(version["uri"])) as folder:
+        kept_model.examine(report, folder)
     _artifacts_of_runs(report, state / "runs")
     _releases(report, registry, state)
     named = report.chain.names
@@ -113,7 +58,7 @@ def _papers(report: Report) -> None:
         if content is None:
             report.missing.append(Missing(name, paper["sha256"]))
             continue
-        _note(report, name, paper["uri"], hashlib.sha256(content).hexdigest(), paper["sha256"])
+        report.note(name, paper["uri"], hashlib.sha256(content).hexdigest(), paper["sha256"])
         if name == "lineage":
             _read_statement(report, paper, content)
     if "lineage" not in papers:
@@ -133,48 +78,6 @@ def _read_statement(report: Report, paper: Mapping[str, Any], content: bytes) ->
             report.altered.append(Altered("lineage", paper["uri"], about, sha256))
 
 
-def _kept_model(report: Report) -> None:
-    folder, version = Path(report.version["uri"]), report.version
-    graph = folder / _GRAPH
-    if not graph.is_file():
-        report.missing.append(Missing(f"kept {_GRAPH}", version["sha256"]))
-        return
-    _note(report, _GRAPH, str(graph), sha256_of(graph), version["sha256"])
-    if version.get("folder_sha256"):
-        _note(report, "kept model", str(folder), sha256_of(folder), version["folder_sha256"])
-    _told_by(report, "kept model", folder, version.get("folder_sha256", ""))
-    try:
-        told = provenance.of_folder(folder)
-    except (Unreadable, OSError):
-        return
-    made = [version.get("folder_sha256") or ""]
-    if report.chain.makers(made) and not told.makers(made):
-        found = "no call that made it, where the registered lineage knows one"
-        report.altered.append(Altered("kept model", str(folder / LINEAGE_FILE), found, version["sha256"]))
-    strange = [call for call in told.calls if call not in report.chain.calls]
-    if strange and report.chain.calls:
-        found = f"a call of {strange[0].name} that the registered lineage does not know"
-        report.altered.append(Altered("kept model", str(folder / LINEAGE_FILE), found, version["sha256"]))
-
-
-def _remote_model(report: Report, registry: str) -> None:
-    """A model in a store is fetched by register, which holds it to the recorded hashes."""
-    version = report.version
-    with tempfile.TemporaryDirectory(prefix="brakeline-lineage-") as scratch:
-        files: dict[str, Any] = {each: Path(scratch) / each for each in ("model", "passed_verdict", "registered")}
-        try:
-            known = {"version": version["version"], "name": version["model"]}
-            steps.call("register", "fetch", registry=registry, **known, **files)
-        except steps.StepRefused as error:
-            if error.exit_code != _BAD_DATA:
-                raise Refused(str(error), error.exit_code) from error
-            report.altered.append(Altered("kept model", version["uri"], str(error), version["sha256"]))
-            return
-        _note(report, _GRAPH, f"{version['uri']}/{_GRAPH}", sha256_of(files["model"] / _GRAPH), version["sha256"])
-        if version.get("folder_sha256"):
-            _note(report, "kept model", version["uri"], sha256_of(files["model"]), version["folder_sha256"])
-
-
 def _artifacts_of_runs(report: Report, runs: Path) -> None:
     names = report.chain.names
     for name, path, recorded in sorted(set(_recorded(report, runs, names))):
@@ -184,9 +87,9 @@ def _artifacts_of_runs(report: Report, runs: Path) -> None:
             found = sha256_of(path)
         except OSError as error:
             found = f"unreadable: {error.strerror}"
-        _note(report, name, str(path), found, recorded)
+        report.note(name, str(path), found, recorded)
         if path.is_dir():
-            _told_by(report, name, path, recorded)
+            kept_model.told_by(report, name, path, recorded, str(path))
 
 
 def _releases(report: Report, registry: str, state: Path) -> None:
@@ -207,7 +110,7 @@ def _releases(report: Report, registry: str, state: Path) -> None:
         for name, sha256 in one.call.outputs.items():
             given = one.file.parent / name
             if given.is_file():
-                _note(report, name, str(given), sha256_of(given), sha256)
+                report.note(name, str(given), sha256_of(given), sha256)
     order = list(releases.HOW)
     report.releases.sort(key=lambda one: (one.within, order.index((one.call.step, one.call.verb))))
 
@@ -236,31 +139,34 @@ def _of_run(file: Path) -> Iterator[tuple[str, Path, str]]:
         raise Refused(f"{file} is no record of a run: {type(error).__name__}: {error}; move it away") from error
 
 
-def _told_by(report: Report, name: str, folder: Path, recorded: str) -> None:
-    """What a folder tells of its past must be as it was written; a folder that tells nothing is older than that."""
-    try:
-        provenance.of_folder(folder)
-    except FileNotFoundError:
+@contextmanager
+def _model(uri: str) -> Iterator[Path]:
+    """The folder of a kept model, which is empty or not there where nothing is kept any more."""
+    if not uri.startswith(recordings.SCHEME):
+        with _readable(uri):
+            yield Path(uri)
         return
-    except (Unreadable, OSError) as error:
-        report.altered.append(Altered(name, str(folder / LINEAGE_FILE), str(error), recorded))
-
-
-def _note(report: Report, name: str, place: str, found: str, recorded: str) -> None:
-    if found == recorded:
-        report.seen.setdefault(recorded, []).append(place)
-    else:
-        report.altered.append(Altered(name, place, found, recorded))
+    with tempfile.TemporaryDirectory(prefix="brakeline-lineage-") as scratch, _readable(uri):
+        recordings.bring_folder(uri, Path(scratch))
+        yield Path(scratch)
 
 
 def _content(uri: str) -> bytes | None:
     """A paper's bytes, or None where it is not there."""
+    with _readable(uri):
+        try:
+            return recordings.read(uri) if uri.startswith(recordings.SCHEME) else Path(uri).read_bytes()
+        except recordings.StoreDenies:
+            raise
+        except (FileNotFoundError, NotADirectoryError, recordings.NoSuchRecording):
+            return None
+
+
+@contextmanager
+def _readable(uri: str) -> Iterator[None]:
+    """What cannot be read is not taken for what is not there. Raises Refused."""
     try:
-        if uri.startswith(recordings.SCHEME):
-            return recordings.read(uri)
-        return Path(uri).read_bytes()
-    except (FileNotFoundError, NotADirectoryError, recordings.NoSuchRecording):
-        return None
+        yield
     except OSError as error:
         raise Refused(f"{uri} cannot be read: {error.strerror}") from error
     except recordings.RecordingError as error:

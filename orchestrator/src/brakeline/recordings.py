@@ -42,6 +42,10 @@ class NoSuchRecording(RecordingError):
     exit_code = 65
 
 
+class StoreDenies(NoSuchRecording):
+    """The store does not show it to us, whether it has it or not."""
+
+
 class StoreUnavailable(RecordingError):
     """The store does not answer, also when asked again."""
 
@@ -106,6 +110,23 @@ def send(recorded: str | None, prefix: str) -> str:
 def read(uri: str) -> bytes:
     """The whole of one object of a store. Raises RecordingError."""
     return b"".join(_content(uri))
+
+
+def bring_folder(uri: str, folder: Path) -> None:
+    """All objects below `s3://bucket/key` as files in a folder; none where there are none. Raises RecordingError."""
+    import obstore  # noqa: PLC0415  native code that only this needs
+
+    bucket, _, key = uri.removeprefix(SCHEME).partition("/")
+    with told(uri):
+        there = [one["path"] for many in obstore.list(store(bucket), prefix=key) for one in many]
+        for path in (path for path in there if len(path) > len(key) + 1):
+            name = PurePosixPath(path[len(key) + 1 :])
+            if name.is_absolute() or ".." in name.parts:
+                raise NoSuchRecording(f"{uri}: found the name {name}, allowed one that stays below its folder")
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            with (folder / name).open("wb") as file:
+                for chunk in obstore.get(store(bucket), path).stream(min_chunk_size=_CHUNK_BYTES):
+                    file.write(chunk)
 
 
 def _content(recorded: str | None) -> Iterator[bytes]:
@@ -174,7 +195,7 @@ def told(uri: str) -> Iterator[None]:
         raise NoSuchRecording(f"{uri}: no such object") from error
     except (PermissionDeniedError, UnauthenticatedError) as error:
         known = "AWS_ACCESS_KEY_ID is set" if os.environ.get("AWS_ACCESS_KEY_ID") else "AWS_ACCESS_KEY_ID is not set"
-        raise NoSuchRecording(f"{uri}: the store denies it; {known}") from error
+        raise StoreDenies(f"{uri}: the store denies it; {known}") from error
     except InvalidPathError as error:
         raise UnusableAddress(f"{uri}: no key of an object: {_first_line(error)}") from error
     except (BaseError, OSError, ValueError) as error:
