@@ -85,7 +85,8 @@ def test_accounts_and_people_that_register_may_use_it(registry: Tree) -> None:
     bindings = registry.of("RoleBinding")
     assert {one.content["roleRef"]["name"] for one in bindings} == {f"registry-user-{NAME}"}
     subjects = {subject["name"] for one in bindings for subject in one.content["subjects"]}
-    assert {"pipeline-runner-dspa", "brakeline-data-scientists", "brakeline-operators"} <= subjects
+    people = {"brakeline-data-scientists", "brakeline-operators"}
+    assert {"pipeline-runner-dspa", "brakeline-deploy", *people} <= subjects
     assert "brakeline-viewers" not in subjects
     accounts = [one for binding in bindings for one in binding.content["subjects"] if one["kind"] == "ServiceAccount"]
     assert {one["namespace"] for one in accounts} == {"distance-prediction"}
