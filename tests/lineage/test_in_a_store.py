@@ -123,7 +123,7 @@ def test_a_version_is_signed_later_there(
 ) -> None:
     """Added again with a key: fetched with its signature, let in by it, its papers as they were, nothing altered.
 
-    Another model's name for the same content keeps the first papers, and the signature.
+    Another model's name for the same content keeps the first papers, and the signature; another key's is one more.
     """
     before = {at: content for at, content in s3.objects.items() if not at.endswith(".lock")}
     assert "signature" not in json.loads((released.state / "registered").read_text())
@@ -140,6 +140,13 @@ def test_a_version_is_signed_later_there(
     assert ask(released).result["status"] == "intact"
     assert released.add("--keep", KEEP, "--name", "other").code == 0
     assert {*before, *added} == s3.objects.keys()
+    again = pair(tmp_path / "again")
+    assert released.add("--keep", KEEP, "--signing-key", again[0]).code == 0
+    assert len(s3.objects.keys() - before.keys()) == 2
+    files = fetched(released, tmp_path / "more")
+    with rollout.admitted(files["registered"], files["passed-verdict"], files["model"], verify_key=str(again[1])):
+        pass
+    assert ask(released).result["status"] == "intact"
 
 
 def test_the_real_store_does_as_well(

@@ -3,17 +3,19 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from brakeline_deploy import rollout
 from brakeline_deploy.signing import KEY_VARIABLE
+from brakeline_register import signing
 from stepkit.errors import Refused, UsageError
 
 from tests.conftest import command
 from tests.lineage import toy
+from tests.register.registries import service
 
 
 def pair(folder: Path, curve: str = "prime256v1") -> tuple[Path, Path]:
@@ -156,25 +158,72 @@ def test_the_environment_names_the_key_of_every_deployment(signed: toy.Released,
     assert len(done.stdout.splitlines()) == 0
 
 
-def test_a_version_is_signed_later_and_once(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+@pytest.fixture(params=["sqlite", "kubeflow 0.3.8"])
+def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A registry of each kind, empty."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/state/registry.sqlite"
+        return
+    with service("0.3.8", tmp_path, monkeypatch) as held:
+        yield held.url
+    assert held.breaches == []
+
+
+def test_a_version_is_signed_later_and_again_on_record(
+    registry: str, tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
     """Registered without a key it is refused; added again with one it is signed; once more changes nothing.
 
-    With another key the signature is that key's.
+    With another key the signature is that key's, and the one before stands: who, when and why is on record, and nothing
+    of it is altered for `brakeline lineage`, until a byte of the last one is.
     """
-    run = toy.run(tmp_path / "state", shards=1)
-    assert run.add().code == 0
+    run, other = toy.run(tmp_path / "state", shards=1), pair(tmp_path / "other")
+    where = ("--registry", registry, "--keep", tmp_path / "keep")
+    assert run.add(*where).code == 0
     with pytest.raises(Refused, match="not signed"):
         admit(run, keys[1])
-    bundles = []
-    other = pair(tmp_path / "other")
-    for private, _ in (keys, keys, other):
-        done = run.add("--signing-key", private)
+    kept: list[set[Path]] = []
+    for private, _ in (keys, keys, other, other):
+        done = run.add(*where, "--signing-key", private)
         assert done.code == 0, done.stderr
-        assert "signature" not in done.result
-        (kept,) = run.state.glob("registry-models/*.about/signature.json")
-        bundles.append(kept.read_bytes())
-    assert bundles[0] == bundles[1] != bundles[2]
+        kept.append(set(tmp_path.glob("keep/*.about/signature*.json")))
+    assert [len(files) for files in kept] == [1, 1, 2, 2]
     assert admit(run, other[1]) == "1"
+    with pytest.raises(Refused):
+        admit(run, keys[1])
+    papers = command("brakeline-register", "show", "--version", "1", "--registry", registry).result["papers"]
+    assert papers["signature"]["why"] == "signed later"
+    assert papers["signature-2"]["why"].startswith("signed again")
+    assert {Path(papers[name]["uri"]) for name in ("signature", "signature-2")} == kept[-1]
+    assert all(papers[name]["by"] and papers[name]["at"] for name in ("signature", "signature-2"))
+    looked = ("brakeline", "lineage", "1", "--state", run.state, "--registry", registry, "--json")
+    assert command(*looked).result["status"] == "intact"
+    last = Path(papers["signature-2"]["uri"])
+    last.write_bytes(last.read_bytes()[:-1] + b"!")
+    assert [one["artifact"] for one in command(*looked).result["altered"]] == ["signature-2"]
+
+
+def test_another_names_version_of_the_same_model_is_signed(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    """Its papers are those of the first, which was not signed: it is, and says so in its registration."""
+    run = toy.run(tmp_path / "state", shards=1)
+    assert run.add().code == 0
+    done = run.add("--name", "other", "--signing-key", keys[0])
+    assert done.code == 0, done.stderr
+    assert admit(run, keys[1]) == "1"
+
+
+def test_a_signature_of_before_they_were_recorded_is_taken(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    """It lies where all did, and no registry knows it: handed on as ever, and recorded once somebody signs again."""
+    run = toy.run(tmp_path / "state", shards=1)
+    assert run.add().code == 0
+    (about,) = run.state.glob("registry-models/*.about")
+    (about / "signature.json").write_bytes(signing.sign(run.artifacts["model"], keys[0]))
+    for more in ((), ("--signing-key", keys[0])):
+        assert run.add(*more).code == 0
+        assert admit(run, keys[1]) == "1"
+    shown = command("brakeline-register", "show", "--version", "1", "--registry", run.registry).result
+    assert shown["papers"]["signature"]["uri"] == str(about / "signature.json")
+    assert len(list(about.glob("signature*"))) == 1
 
 
 def test_a_fetched_version_brings_its_signature(signed: toy.Released, keys: tuple[Path, Path], tmp_path: Path) -> None:

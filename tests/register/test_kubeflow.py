@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from brakeline_register import connection, desk
 from brakeline_register.attempts import Attempt
-from brakeline_register.registry import Registry, Source, State, open_registry
+from brakeline_register.registry import Paper, Registry, Source, State, open_registry
 from mr_openapi import ModelRegistryServiceApi
 from stepkit.errors import ServiceUnavailable, StepError
 
@@ -89,6 +89,21 @@ def test_a_model_may_be_named_as_a_paper(kept: Registry) -> None:
     added = kept.add("card", entry("a"))
     assert set(added.papers) == {"verdict", "card"}
     assert kept.find("card", "1") == added
+
+
+def test_a_paper_that_comes_later_changes_nothing_that_is_there(held: StandIn, kept: Registry) -> None:
+    """It is a document more, with who, when and why as properties; versions and other documents are as they were."""
+    kept.add(NAME, entry("a"))
+    before = json.dumps([held.models, held.versions, held.artifacts])
+    for content in "45":
+        kept.add_paper(NAME, "1", "signature", Paper("/models/s", content * 64, "ann", "2026-11-26", "another key"))
+    added = [one for _, one in held.artifacts[len(json.loads(before)[2]) :]]
+    del held.artifacts[-len(added) :]
+    assert json.dumps([held.models, held.versions, held.artifacts]) == before
+    assert [one["name"] for one in added] == ["signature", "signature-2"]
+    assert {one["artifactType"] for one in added} == {"doc-artifact"}
+    told = {name: value["string_value"] for name, value in added[1]["customProperties"].items()}
+    assert told == {"sha256": "5" * 64, "by": "ann", "at": "2026-11-26", "why": "another key"}
 
 
 def test_a_change_of_state_keeps_what_others_wrote(held: StandIn, kept: Registry) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from brakeline_register.attempts import Attempt
-from brakeline_register.registry import NoSuchVersion, Registry, State
+from brakeline_register.registry import NoSuchVersion, Paper, Registry, State
 from stepkit.errors import Refused
 
 from tests.register.registries import NAME, entry, registry
@@ -125,6 +125,38 @@ def test_an_attempt_counts_once(registry: Registry) -> None:
     for other in others:
         registry.record(NAME, other)
     assert [replace(one, recorded_at="") for one in registry.attempts(NAME)] == [first, *others]
+
+
+def later(content: str, by: str = "ann") -> Paper:
+    return Paper(f"/models/signature-{content}", content * 64, by, "2026-11-26T12:00:00+00:00", "another key")
+
+
+def test_a_paper_that_comes_later_stands_beside_the_others(registry: Registry) -> None:
+    """By a name of its own, with who, when and why; none is replaced, and the same content again changes nothing."""
+    first = registry.add(NAME, entry("a"))
+    registry.add(NAME, entry("b"))
+    signed = registry.add_paper(NAME, "1", "signature", later("4"))
+    assert signed.papers == {**first.papers, "signature": later("4")}
+    again = registry.add_paper(NAME, "1", "signature", later("5"))
+    assert again.papers == {**signed.papers, "signature-2": later("5")}
+    for content in "45":
+        assert registry.add_paper(NAME, "1", "signature", later(content, by="bob")) == again
+    assert registry.find(NAME, "1") == again == replace(first, papers=again.papers)
+    assert registry.find(NAME, "2").papers == first.papers
+    assert registry.changes(NAME) == []
+    for model, version in ((NAME, "7"), ("another", "1"), (NAME, "latest")):
+        with pytest.raises(NoSuchVersion):
+            registry.add_paper(model, version, "signature", later("4"))
+
+
+def test_papers_that_come_at_once_are_all_there(registry: Registry) -> None:
+    """Eight writers of four signatures: each is there once, numbered without a gap."""
+    before = registry.add(NAME, entry("a")).papers
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda one: registry.add_paper(NAME, "1", "signature", later(one)), "45674567"))
+    papers = registry.find(NAME, "1").papers
+    assert papers.keys() - before.keys() == {"signature", "signature-2", "signature-3", "signature-4"}
+    assert len({paper.sha256 for paper in papers.values()}) == len(before) + 4
 
 
 def test_writers_at_once_neither_lose_nor_double(registry: Registry) -> None:

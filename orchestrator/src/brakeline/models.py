@@ -78,7 +78,7 @@ def drawn_version(told: dict[str, Any]) -> RenderableType:
         "holdout": facts.get("holdout"),
         "tried": _counted(facts.get("attempts")),
         **(facts.get("overall") or {}),
-        **{name: paper["uri"] for name, paper in sorted(told["papers"].items())},
+        **{name: _paper(paper) for name, paper in sorted(told["papers"].items())},
     })  # fmt: skip
     parts: list[RenderableType] = [head]
     if gates := facts.get("gates"):
@@ -145,6 +145,12 @@ def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         table.add_row(*(_text(row.get(column)) for column in columns))
     return table
+
+
+def _paper(paper: dict[str, Any]) -> str:
+    """Where a paper lies, and of one that came later who added it, when and why."""
+    later = f"  {paper['why']}, by {paper['by']}, {paper['at'][:_MINUTES]}" if paper.get("at") else ""
+    return f"{paper['uri']}{later}"
 
 
 def _counted(attempts: dict[str, Any] | None) -> str:

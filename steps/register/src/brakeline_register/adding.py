@@ -24,11 +24,12 @@ def add(
     source: Source,
     given: Mapping[str, Path | None],
     signing_key: Path | None = None,
+    by: str = "",
 ) -> Version:
     """Register a model that passed its gates, with the papers that were given by name; refuse any other (65).
 
     The same content again is the version that there is, kept again if it was pruned. Killed at any instant and called
-    again, it ends there too.
+    again, it ends there too. With a key it is signed; `by` is on record where that is later.
     """
     judged = verdict.require_passed(passed_verdict, model)
     attempt = attempts.of(judged, passed_verdict)
@@ -36,9 +37,7 @@ def add(
     registry.record(name, attempt)
     if known := registry.by_content(name, attempt.model_sha256):
         keeping.put_back(kept_at, known, model)
-        if signing_key:
-            signing.sign_kept(known, signing_key)
-        return known
+        return signing.sign_kept(registry, known, signing_key, by) if signing_key else known
     counted = attempts.count(registry.attempts(name), attempt.dataset_sha256, attempt.model_sha256)
     entry = Entry(
         sha256=attempt.model_sha256,
@@ -57,7 +56,11 @@ def add(
     if signing_key:
         papers[keeping.SIGNATURE] = signing.sign(model, signing_key)
     kept = keeping.put(kept_at, entry.sha256, model, papers)
-    return registry.add(name, replace(entry, uri=kept.uri, papers=kept.papers))
+    added = registry.add(name, replace(entry, uri=kept.uri, papers=kept.papers))
+    if not signing_key or keeping.find_signature(added) == papers[keeping.SIGNATURE]:
+        return added
+    # Kept for another name's version before, it has the papers of that one.
+    return signing.sign_kept(registry, added, signing_key, by)
 
 
 def _facts(judged: Mapping[str, Any]) -> dict[str, Any]:

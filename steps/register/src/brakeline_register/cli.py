@@ -3,7 +3,6 @@
 import getpass
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,7 +65,7 @@ def add(
     place = keeping.place(keep, registry)
     key = signing_key or os.environ.get(signing.KEY_VARIABLE, "")
     version = adding.add(
-        open_registry(registry), place, name, model, passed_verdict, source, given, Path(key) if key else None
+        open_registry(registry), place, name, model, passed_verdict, source, given, Path(key) if key else None, _user()
     )
     known = _registered(version)
     artifacts.write_json(registered, known | _signature(version))
@@ -211,7 +210,7 @@ def _same_as_registered(kept: Registry, registered: Path) -> tuple[str, str]:
 
 
 def _registered(version: Version) -> dict[str, Any]:
-    papers = {name: asdict(paper) for name, paper in version.papers.items()}
+    papers = {name: {"uri": paper.uri, "sha256": paper.sha256} for name, paper in version.papers.items()}
     identity = {"name": version.model, "version": version.version, "uri": version.uri, "sha256": version.sha256}
     return {**identity, "papers": papers}
 

@@ -29,9 +29,11 @@ from brakeline_register.registry import (
     Change,
     Entry,
     NoSuchVersion,
+    Paper,
     State,
     Version,
     is_number,
+    next_name,
     refuse_to_archive_the_live,
 )
 from brakeline_register.resources import Found
@@ -85,11 +87,25 @@ class Desk:
         kept = await self._pages("get_model_version_artifacts", known.id)
         if resources.is_whole(kept):
             return kept
-        there = resources.papers_there(kept)
+        there = resources.papers(kept)
         wanted = [artifact for name, artifact in resources.documents(entry) if name not in there]
         for artifact in [*wanted, resources.model_artifact(model, entry, self._namespace)]:
             await self._once("upsert_model_version_artifact", known.id, artifact)
         return await self._pages("get_model_version_artifacts", known.id)
+
+    async def add_paper(self, model: str, version: str, kind: str, paper: Paper) -> None:
+        """See `Registry.add_paper`. It is a document more; of two writers the second takes the next name."""
+        parent = await self._model(model)
+        found = [one for one in await self._found(parent) if one.number == version] if parent else []
+        if not found:
+            raise NoSuchVersion(model, version)
+        async for _ in _races(f"{model}: adding a {kind} to version {version}"):
+            there = resources.papers(await self._pages("get_model_version_artifacts", found[0].id))
+            name = next_name(there, kind, paper)
+            if name is None:
+                return
+            # Looked at again, whoever was first: a name that was taken is told by the same answer as one that is ours.
+            await self._once("upsert_model_version_artifact", found[0].id, resources.document(name, paper))
 
     async def versions(self, model: str, wanted: Wanted) -> Sequence[Version]:
         """The wanted versions, oldest first."""

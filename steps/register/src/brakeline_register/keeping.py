@@ -1,7 +1,7 @@
 """Where registered models lie by content, so that a version outlives the run that made it.
 
 `<keep>/<sha256 of the graph>/` is the model artifact as given, `<keep>/<sha256>.about/` the papers about it. What is
-there once is not written again: the first papers stand.
+there once is not written again: the first papers stand, and what comes later is named by its content.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from stepkit import artifacts, objects
 from stepkit.errors import ArtifactAltered, ObjectAltered, ObjectMissing, StepError, UsageError
 from stepkit.verdict import MODEL_FILE, model_sha256
 
-from brakeline_register.registry import Paper, Version
+from brakeline_register.registry import Paper, Version, of_kind
 
 VERDICT, LINEAGE, CARD, DOSSIER, SIGNATURE = "verdict", "lineage", "card", "dossier", "signature"
 FILES = {
@@ -126,13 +126,25 @@ def read_paper(version: Version, name: str) -> bytes:
     return content
 
 
+def keep_later(version: Version, kind: str, content: bytes) -> str:
+    """Keep a paper that comes later beside those that are there, by its content; returns where. Raises as `put`."""
+    stem, dot, suffix = FILES[kind].rpartition(".")
+    uri = f"{version.uri}.about/{stem}-{hashlib.sha256(content).hexdigest()[:12]}{dot}{suffix}"
+    if objects.is_remote(uri):
+        objects.write_bytes(uri, content)
+    else:
+        artifacts.write_text(Path(uri), content.decode())
+    return uri
+
+
 def signature_uri(version: Version) -> str:
-    """Where a version's signature lies, if it is signed."""
-    return f"{version.uri}.about/{FILES[SIGNATURE]}"
+    """Where a version's last signature lies, if it is signed. Before later ones were recorded all were in one place."""
+    known = of_kind(version.papers, SIGNATURE)
+    return known[max(known)].uri if known else f"{version.uri}.about/{FILES[SIGNATURE]}"
 
 
 def find_signature(version: Version) -> bytes | None:
-    """A version's signature, or None. It proves itself, so a later one needs no entry in the registry."""
+    """A version's last signature, or None where there is none any more. It proves itself, also one of no record."""
     uri = signature_uri(version)
     there = objects.exists(uri) if objects.is_remote(uri) else Path(uri).is_file()
     return _read(uri) if there else None

@@ -7,7 +7,7 @@ from typing import TypeVar
 from brakeline_register.attempts import Attempt
 from brakeline_register.connection import Client, settle
 from brakeline_register.desk import Desk, every
-from brakeline_register.registry import Change, Entry, NoSuchVersion, State, Version
+from brakeline_register.registry import Change, Entry, NoSuchVersion, Paper, State, Version
 
 Answer = TypeVar("Answer")
 
@@ -50,6 +50,11 @@ class KubeflowRegistry:
     def set_state(self, model: str, version: str, state: State, by: str, why: str = "") -> Version:
         """See `Registry.set_state`."""
         self._do(lambda desk: desk.set_state(model, version, state, by, why))
+        return self.find(model, version)
+
+    def add_paper(self, model: str, version: str, kind: str, paper: Paper) -> Version:
+        """See `Registry.add_paper`."""
+        self._do(lambda desk: desk.add_paper(model, version, kind, paper))
         return self.find(model, version)
 
     def changes(self, model: str) -> Sequence[Change]:

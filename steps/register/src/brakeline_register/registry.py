@@ -25,10 +25,16 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Paper:
-    """A document that is kept with a version, where it lies and its content."""
+    """A document that is kept with a version, where it lies and its content.
+
+    One that came later than its version has told by whom, when and why.
+    """
 
     uri: str
     sha256: str
+    by: str = ""
+    at: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Entry:
     """What is registered of a model.
 
     `sha256` is of its graph and its identity, `folder_sha256` of the whole model artifact; `papers` are by name
-    (verdict, card, and lineage, dossier, signature where there are such).
+    (verdict, card, and lineage, dossier, signature where there are such; later ones are `signature-2`, and so on).
     """
 
     sha256: str
@@ -132,6 +138,14 @@ class Registry(Protocol):
         """
         ...
 
+    def add_paper(self, model: str, version: str, kind: str, paper: Paper) -> Version:
+        """Note a paper that came later, by its own `by`, `at` and `why`, beside those that there are.
+
+        It is named `kind`, or `kind-2` and so on where there are such. Content that is there already changes nothing.
+        Raises NoSuchVersion.
+        """
+        ...
+
     def changes(self, model: str) -> Sequence[Change]:
         """All changes of state, oldest first."""
         ...
@@ -164,6 +178,21 @@ def open_registry(url: str) -> Registry:
 def is_number(version: str) -> bool:
     """Whether a version's name is a number as we give them: 1, 2, and so on."""
     return _NUMBER.fullmatch(version) is not None
+
+
+def of_kind(papers: Mapping[str, Paper], kind: str) -> dict[int, Paper]:
+    """A version's papers of one kind by their number, the first 1."""
+    named = {name.removeprefix(f"{kind}-"): paper for name, paper in papers.items() if name.startswith(f"{kind}-")}
+    later = {int(number): paper for number, paper in named.items() if is_number(number)}
+    return ({1: papers[kind]} if kind in papers else {}) | later
+
+
+def next_name(papers: Mapping[str, Paper], kind: str, paper: Paper) -> str | None:
+    """What a paper that comes later is named; None where this content is there already."""
+    known = of_kind(papers, kind)
+    if any(one.sha256 == paper.sha256 for one in known.values()):
+        return None
+    return f"{kind}-{max(known) + 1}" if known else kind
 
 
 def refuse_to_archive_the_live(found: Version, state: State) -> None:

@@ -30,6 +30,7 @@ AUTHOR = "brakeline"
 _SHA256, _STATE, _CONTRACT, _FACTS, _REVISION, _FOLDER = (
     "sha256", "state", "contract_version", "facts", "revision", "folder_sha256",
 )  # fmt: skip
+_ABOUT_PAPER = ("by", "at", "why")
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,21 @@ def to_create(parent: str, number: int, entry: Entry) -> ModelVersionCreate:
 def documents(entry: Entry) -> Iterator[tuple[str, Artifact]]:
     """The version's papers by name."""
     for name, paper in entry.papers.items():
-        told = to_registry({_SHA256: paper.sha256})
-        yield name, Artifact(DocArtifact(name=name, uri=paper.uri, state=ArtifactState.LIVE, custom_properties=told))
+        yield name, document(name, paper)
+
+
+def document(name: str, paper: Paper) -> Artifact:
+    """A paper as an artifact."""
+    told: dict[str, Value] = {_SHA256: paper.sha256}
+    told |= {about: str(value) for about in _ABOUT_PAPER if (value := getattr(paper, about))}
+    kept = DocArtifact(name=name, uri=paper.uri, state=ArtifactState.LIVE, custom_properties=to_registry(told))
+    return Artifact(kept)
+
+
+def papers(kept: Iterable[Artifact]) -> dict[str, Paper]:
+    """The papers among a version's artifacts, by name."""
+    found = [one.actual_instance for one in kept if isinstance(one.actual_instance, DocArtifact)]
+    return {str(one.name): _paper(str(one.uri), of_registry(one.custom_properties)) for one in found}
 
 
 def model_artifact(model: str, entry: Entry, namespace: str) -> Artifact:
@@ -122,23 +136,13 @@ def is_whole(kept: Iterable[Artifact]) -> bool:
     return any(isinstance(one.actual_instance, ModelArtifact) for one in kept)
 
 
-def papers_there(kept: Iterable[Artifact]) -> set[str]:
-    """The names of the papers among a version's artifacts."""
-    return {str(one.actual_instance.name) for one in kept if isinstance(one.actual_instance, DocArtifact)}
-
-
 def version(model: str, known: Found, kept: Iterable[Artifact], state: State) -> Version | None:
     """A version with its artifacts, or None where its model is not there yet."""
-    held = [one.actual_instance for one in kept]
-    lies = next((one for one in held if isinstance(one, ModelArtifact)), None)
+    kept = list(kept)
+    lies = next((one.actual_instance for one in kept if isinstance(one.actual_instance, ModelArtifact)), None)
     if lies is None:
         return None
     told = known.properties
-    papers = {
-        str(one.name): Paper(str(one.uri), str(of_registry(one.custom_properties).get(_SHA256, "")))
-        for one in held
-        if isinstance(one, DocArtifact)
-    }
     return Version(
         model=model,
         version=known.number,
@@ -152,7 +156,7 @@ def version(model: str, known: Found, kept: Iterable[Artifact], state: State) ->
         format=str(lies.model_format_name),
         format_version=lies.model_format_version or "",
         source=Source(lies.model_source_id or "", lies.model_source_name or "", str(told.get(_REVISION, ""))),
-        papers=papers,
+        papers=papers(kept),
     )
 
 
@@ -177,6 +181,10 @@ def _verdict(entry: Entry) -> dict[str, Value]:
         "holdout_sha256": entry.facts.get("holdout"),
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _paper(uri: str, told: Mapping[str, Value]) -> Paper:
+    return Paper(uri, str(told.get(_SHA256, "")), **{about: str(told.get(about, "")) for about in _ABOUT_PAPER})
 
 
 def _description(entry: Entry) -> str:

@@ -5,15 +5,17 @@ bytes must hold for it; where it comes from is told by the kept lineage, whose s
 """
 
 import contextlib
+import hashlib
 import io
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
-from stepkit import artifacts, diary, lineage, objects
+from stepkit import diary, lineage
 from stepkit.errors import UsageError
 
 from brakeline_register import keeping
-from brakeline_register.registry import Version
+from brakeline_register.registry import Paper, Registry, Version
 
 KEY_VARIABLE = "BRAKELINE_SIGNING_KEY"
 
@@ -37,24 +39,27 @@ def sign(model: Path, key: Path) -> bytes:
         return file.read_bytes()
 
 
-def sign_kept(version: Version, key: Path) -> None:
-    """Sign a version that was registered without a signature of this key; one that holds stands.
+def sign_kept(registry: Registry, version: Version, key: Path, by: str) -> Version:
+    """Sign a version that was registered without a signature of this key, on record with who and when.
 
-    Raises UsageError, and as `keeping.bring`.
+    One that holds stands, and is recorded where it was not. The signatures before stay where they are. Raises
+    UsageError, and as `keeping.bring`.
     """
     with tempfile.TemporaryDirectory() as scratch:
         model = Path(scratch) / "model"
         keeping.bring(version, model)
         standing = keeping.find_signature(version)
-        if standing and _holds(model, standing, key):
-            return
-        signed = Path(scratch) / "signature.json"
-        signed.write_bytes(sign(model, key))
-        if objects.is_remote(version.uri):
-            objects.put(signed, keeping.signature_uri(version))
+        holds = standing is not None and _holds(model, standing, key)
+        if standing and holds:
+            content, uri = standing, keeping.signature_uri(version)
         else:
-            artifacts.write_text(Path(keeping.signature_uri(version)), signed.read_text(encoding="utf-8"))
-        diary.note("signed", version=version.version, replaced=standing is not None)
+            content = sign(model, key)
+            uri = keeping.keep_later(version, keeping.SIGNATURE, content)
+            diary.note("signed", version=version.version, instead_of_another=standing is not None)
+    why = "signed later" if standing is None or holds else "signed again: the one before is of another key or content"
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    paper = Paper(uri, hashlib.sha256(content).hexdigest(), by, now, why)
+    return registry.add_paper(version.model, version.version, keeping.SIGNATURE, paper)
 
 
 def _holds(model: Path, signature: bytes, key: Path) -> bool:

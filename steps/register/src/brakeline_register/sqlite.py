@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from brakeline_register.registry import (
     State,
     Version,
     is_number,
+    next_name,
     refuse_to_archive_the_live,
 )
 
@@ -101,6 +102,15 @@ class SqliteRegistry:
             )
             return _find(db, model, version)
 
+    def add_paper(self, model: str, version: str, kind: str, paper: Paper) -> Version:
+        """See `Registry.add_paper`."""
+        with self._transaction() as db:
+            found = _find(db, model, version)
+            if name := next_name(found.papers, kind, paper):
+                told = (_papers({**found.papers, name: paper}), model, int(version))
+                db.execute("UPDATE versions SET papers = ? WHERE model = ? AND version = ?", told)
+            return _find(db, model, version)
+
     def changes(self, model: str) -> Sequence[Change]:
         """See `Registry.changes`."""
         with self._transaction() as db:
@@ -156,7 +166,6 @@ def _all(db: sqlite3.Connection, where: str, *values: object) -> Sequence[Versio
 
 
 def _row(entry: Entry) -> tuple[Any, ...]:
-    papers = {name: asdict(paper) for name, paper in entry.papers.items()}
     return (
         entry.sha256,
         entry.uri,
@@ -166,8 +175,16 @@ def _row(entry: Entry) -> tuple[Any, ...]:
         entry.format,
         entry.format_version,
         json.dumps(asdict(entry.source)),
-        json.dumps(papers),
+        _papers(entry.papers),
     )
+
+
+def _papers(papers: Mapping[str, Paper]) -> str:
+    """As they are written; of those that came with the version nobody is told who added them."""
+    return json.dumps({
+        name: asdict(paper) if paper.at else {"uri": paper.uri, "sha256": paper.sha256}
+        for name, paper in papers.items()
+    })  # fmt: skip
 
 
 def _version(row: tuple[Any, ...]) -> Version:
