@@ -104,6 +104,19 @@ def amount(value: Any) -> float | None:
     return float(found[1]) * _UNITS[found[2] or ""] if found else None
 
 
+def leaves(one: Manifest) -> dict[str, Any]:
+    """Every plain value of an object by its path; entries of lists by their place, or by their name."""
+
+    def steps(path: tuple[str | int, ...]) -> Iterator[str]:
+        at: Any = one.content
+        for part in path:
+            at = at[part]
+            named = at.get("name") if isinstance(part, int) and isinstance(at, dict) else None
+            yield str(named or part)
+
+    return {"/".join(steps(path)): value for path, value in fields(one.content) if not isinstance(value, dict | list)}
+
+
 def pods(objects: Iterable[Manifest]) -> list[Pod]:
     """A pod of every template among the objects."""
     known = list(objects)

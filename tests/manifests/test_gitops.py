@@ -140,11 +140,12 @@ def test_a_claim_comes_with_whom_it_waits_for(installation: Tree) -> None:
 
 
 def test_waves_are_in_order(installation: Tree) -> None:
-    """What rights and networks are of, then secrets and databases, then pipelines and registry; the model last."""
+    """Rights and networks, secrets and databases, pipelines and registry, what works with them; the model last."""
     order = {
         **dict.fromkeys(("Namespace", "Role", "NetworkPolicy", "ResourceQuota", "LimitRange"), 0),
         **dict.fromkeys(("ExternalSecret", "Deployment"), 1),
         **dict.fromkeys(("DataSciencePipelinesApplication", "ModelRegistry"), 2),
+        **dict.fromkeys(("ServingRuntime", "Notebook", "ServiceMonitor", "PrometheusRule", "PodDisruptionBudget"), 3),
         "InferenceService": 4,
     }
     for one in installation.objects:

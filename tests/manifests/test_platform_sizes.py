@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
 from tests.manifests import trees
-from tests.manifests.objects import Manifest, amount, fields
+from tests.manifests.objects import Manifest, amount, leaves
 from tests.manifests.trees import MANIFESTS, OVERLAYS
 
 PART = MANIFESTS / "components" / "production"
 PATCHES = yaml.safe_load((PART / "kustomization.yaml").read_text())["patches"]
-
-
-def leaves(one: Manifest) -> dict[str, Any]:
-    """Every plain value of an object by its path; entries of lists by their place, or by their name."""
-
-    def steps(path: tuple[str | int, ...]) -> Iterator[str]:
-        at: Any = one.content
-        for part in path:
-            at = at[part]
-            named = at.get("name") if isinstance(part, int) and isinstance(at, dict) else None
-            yield str(named or part)
-
-    return {"/".join(steps(path)): value for path, value in fields(one.content) if not isinstance(value, dict | list)}
 
 
 def sized(place: str) -> tuple[dict[str, Manifest], dict[str, Manifest]]:
