@@ -16,7 +16,7 @@ from tests.manifests.trees import Tree
 
 SHARDS = 8
 # CPU and memory, requested and at most, as the operator sets them; the proxies' own beside them.
-_PIPELINES = {
+PIPELINES = {
     "ds-pipeline-dspa": (("250m", "500Mi", "500m", "1Gi"), ("100m", "256Mi", "100m", "256Mi")),
     "ds-pipeline-persistenceagent-dspa": (("120m", "500Mi", "250m", "1Gi"),),
     "ds-pipeline-scheduledworkflow-dspa": (("120m", "100Mi", "250m", "250Mi"),),
@@ -35,7 +35,7 @@ _NOTEBOOK_PROXY = ("100m", "64Mi", "100m", "64Mi")
 
 def at_its_busiest(tree: Tree) -> Iterator[dict[str, Any]]:
     """The specifications of all pods that are there at once."""
-    for name, sizes in _PIPELINES.items():
+    for name, sizes in PIPELINES.items():
         yield {"containers": [_container(f"{name}-{index}", _sized(*size)) for index, size in enumerate(sizes)]}
     yield from run("search")
     for pod in tree.pods():
