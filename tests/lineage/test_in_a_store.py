@@ -11,6 +11,7 @@ import pytest
 from brakeline import inspection
 from brakeline.refusals import Refused
 from brakeline_deploy import rollout
+from stepkit import lineage
 
 from tests.conftest import Done, command
 from tests.images import store as stores
@@ -83,6 +84,20 @@ def test_a_flipped_byte_of_any_object_is_found(released: toy.Released, s3: Objec
             uri = f"s3:/{at}"
             assert any(one.file in (uri, uri.rpartition("/")[0]) for one in altered), (at, place)
         s3.objects[at], s3.metadata[at] = whole, told
+
+
+def test_a_past_that_was_removed_or_reduced_there_is_found(released: toy.Released, s3: ObjectStore) -> None:
+    """The kept model's hidden lineage: gone it is missing, with a call less it is altered; each by its address."""
+    known = version(released)
+    (at,) = (at for at in s3.objects if at.endswith(lineage.FILE))
+    whole, scratch = s3.objects.pop(at), released.state / "scratch"
+    report = inspection.examine(known, released.registry, released.state)
+    assert (report.altered, [one.artifact for one in report.missing]) == ([], [f"lineage of kept model, s3:/{at}"])
+    scratch.write_bytes(whole)
+    lineage.write(scratch, lineage.read(scratch)[1:])
+    s3.objects[at] = scratch.read_bytes()
+    assert [one.file for one in inspection.examine(known, released.registry, released.state).altered] == [f"s3:/{at}"]
+    scratch.unlink()
 
 
 def test_what_is_gone_is_missing_and_no_error(released: toy.Released, s3: ObjectStore) -> None:

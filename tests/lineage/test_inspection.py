@@ -103,6 +103,74 @@ def test_a_past_that_was_rewritten_with_its_seal_is_found(released: toy.Released
         file.write_bytes(whole)
 
 
+@pytest.fixture
+def records(released: toy.Released) -> Iterator[list[Path]]:
+    """The hidden lineage of the kept model and of each folder of the run, as a test may spoil it."""
+    found = {file: file.read_bytes() for file in released.state.rglob(lineage.FILE)}
+    yield sorted(found)
+    for file, whole in found.items():
+        file.write_bytes(whole)
+
+
+def test_a_past_that_was_removed_is_missing(
+    released: toy.Released, version: dict[str, Any], records: list[Path]
+) -> None:
+    """The registered lineage knows who made each: what no longer tells it is named with its place, and no error."""
+    assert {file.parent.name for file in records} == {version["sha256"], "model", "dataset", "holdout", "part"}
+    for file in records:
+        file.unlink()
+    report = inspection.examine(version, released.registry, released.state)
+    assert report.altered == []
+    told = [one.artifact for one in report.missing]
+    assert len(told) == len(records)
+    assert all(any(one.startswith("lineage of") and one.endswith(str(file)) for one in told) for file in records)
+    assert ask(released, "1", "--json").code == 0
+
+
+def test_a_past_that_was_reduced_is_found(
+    released: toy.Released, version: dict[str, Any], records: list[Path]
+) -> None:
+    """Any one call taken out of any folder's past, and sealed again: named with file and what nobody made any more."""
+    tried = 0
+    for file in records:
+        whole, calls = file.read_bytes(), lineage.read(file)
+        for gone in calls:
+            lineage.write(file, [call for call in calls if call is not gone])
+            altered = inspection.examine(version, released.registry, released.state).altered
+            assert {one.file for one in altered} == {str(file)}, gone.verb
+            assert "the registered lineage knows one" in altered[0].found
+            tried += 1
+        file.write_bytes(whole)
+    assert tried == 4 + 4 + 3 + 3 + 1 + 1
+
+
+def test_the_same_bytes_may_have_another_past(
+    released: toy.Released, version: dict[str, Any], records: list[Path]
+) -> None:
+    """A run's artifact that other code made again is no alteration, with however much it tells."""
+    for file in (file for file in records if "runs" in file.parts):
+        calls = [replace(call, revision="b" * 40) for call in lineage.read(file)]
+        lineage.write(file, calls[:1] if file.parent.name == "part" else calls)
+    report = inspection.examine(version, released.registry, released.state)
+    assert (report.altered, report.missing) == ([], [])
+
+
+def test_a_pruned_model_that_other_code_made_again_has_its_registered_past(tmp_path: Path) -> None:
+    """Kept again, with the lineage that its statement closed: nothing is altered."""
+    made = toy.run(tmp_path / "state", shards=1)
+    assert made.add().code == 0
+    words = ("--versions", "1", "--registry", made.registry)
+    assert command("brakeline-register", "prune", *words).code == 0
+    file = made.artifacts["model"] / lineage.FILE
+    lineage.write(file, [replace(call, revision="b" * 40) for call in lineage.read(file)])
+    assert made.add().code == 0
+    version = inspection.find(made.registry, toy.NAME, "1")
+    report = inspection.examine(version, made.registry, tmp_path)
+    assert (report.altered, bool(report.seen[version["folder_sha256"]])) == ([], True)
+    kept = lineage.read(Path(version["uri"]) / lineage.FILE)
+    assert {call.revision for call in kept} == {toy.REVISION}
+
+
 def test_an_altered_artifact_ends_with_65(released: toy.Released, flipped: Any) -> None:
     """The message names file, found and recorded sha256; the tree marks it."""
     rows = released.artifacts["holdout"] / "rows.csv"

@@ -196,6 +196,8 @@ def test_a_version_is_signed_later_and_again_on_record(
     assert papers["signature-2"]["why"].startswith("signed again")
     assert {Path(papers[name]["uri"]) for name in ("signature", "signature-2")} == kept[-1]
     assert all(papers[name]["by"] and papers[name]["at"] for name in ("signature", "signature-2"))
+    shown = command("brakeline", "models", "show", "1", "--registry", registry, environment={"COLUMNS": "300"}).stdout
+    assert f"signed later, by {papers['signature']['by']}" in shown
     looked = ("brakeline", "lineage", "1", "--state", run.state, "--registry", registry, "--json")
     assert command(*looked).result["status"] == "intact"
     last = Path(papers["signature-2"]["uri"])

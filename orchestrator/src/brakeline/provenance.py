@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,11 @@ class Call:
         """As a person calls it."""
         return f"{self.step.removeprefix('brakeline-')} {self.verb}"
 
+    @property
+    def text(self) -> str:
+        """All of it, so that two calls are the same if their texts are."""
+        return json.dumps(vars(self), sort_keys=True)
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -49,6 +55,16 @@ class Chain:
         """What each artifact is called, by sha256: as its maker calls it, else as who takes it does."""
         taken = {sha256: name for call in self.calls for name, listed in call.inputs.items() for sha256 in listed}
         return taken | {sha256: name for call in self.calls for name, sha256 in call.outputs.items()}
+
+    @cached_property
+    def texts(self) -> frozenset[str]:
+        """All calls by their texts."""
+        return frozenset(call.text for call in self.calls)
+
+    @cached_property
+    def made(self) -> frozenset[str]:
+        """The sha256 of all that any call made."""
+        return frozenset(sha256 for call in self.calls for sha256 in call.outputs.values())
 
     def makers(self, sha256s: Iterable[str]) -> list[Call]:
         """The calls that made any of these."""

@@ -1,12 +1,15 @@
 """A passed model becomes a version: kept by content with its papers, and entered once."""
 
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from stepkit import artifacts, verdict
+from stepkit import lineage as told_by_kit
 
 from brakeline_register import attempts, card, keeping, lineage, signing
 from brakeline_register.registry import Entry, Registry, Source, Version
@@ -36,7 +39,8 @@ def add(
     # Also where nobody called `record`: a version that is no attempt would make the count of its dataset too small.
     registry.record(name, attempt)
     if known := registry.by_content(name, attempt.model_sha256):
-        keeping.put_back(kept_at, known, model)
+        if keeping.may_be_put_back(kept_at, known, model):
+            _put_back(kept_at, known, model)
         return signing.sign_kept(registry, known, signing_key, by) if signing_key else known
     counted = attempts.count(registry.attempts(name), attempt.dataset_sha256, attempt.model_sha256)
     entry = Entry(
@@ -61,6 +65,17 @@ def add(
         return added
     # Kept for another name's version before, it has the papers of that one.
     return signing.sign_kept(registry, added, signing_key, by)
+
+
+def _put_back(kept_at: str, version: Version, model: Path) -> None:
+    """Keep a pruned model again, with the past that it was registered with: other code may have made it this time."""
+    statement = keeping.find_text(version, keeping.LINEAGE) or ""
+    with tempfile.TemporaryDirectory() as scratch:
+        again = Path(scratch) / "model"
+        shutil.copytree(model, again)
+        if calls := lineage.of_statement(statement.encode(), version.folder_sha256):
+            told_by_kit.write(again / told_by_kit.FILE, calls)
+        keeping.put_back(kept_at, version, again)
 
 
 def _facts(judged: Mapping[str, Any]) -> dict[str, Any]:

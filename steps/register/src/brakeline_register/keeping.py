@@ -75,10 +75,16 @@ def put(keep: str, sha256: str, model: Path, papers: Mapping[str, bytes]) -> Kep
     return Kept(uri, dict(_papers(f"{uri}.about")))
 
 
+def may_be_put_back(keep: str, version: Version, model: Path) -> bool:
+    """Whether this is the very model of a version whose kept one is gone, and this the place where it was."""
+    is_its = version.uri == f"{keep}/{version.sha256}" and artifacts.sha256_of(model) == version.folder_sha256
+    if is_its and objects.is_remote(version.uri):
+        return not objects.exists(version.uri)
+    return is_its and not Path(version.uri).is_dir()
+
+
 def put_back(keep: str, version: Version, model: Path) -> None:
     """Keep the very model of a version again where it was, if it was pruned. Raises as `put`."""
-    if version.uri != f"{keep}/{version.sha256}" or artifacts.sha256_of(model) != version.folder_sha256:
-        return
     if not objects.is_remote(keep):
         with _alone(Path(keep)):
             _put_model(Path(version.uri), model)

@@ -4,6 +4,7 @@ in-toto Statement v1 (https://in-toto.io/Statement/v1), SLSA provenance v1 (http
 sha256 is that of its `sha256sum` lines, which in-toto calls dirHash.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -49,6 +50,15 @@ def gather(told: Path | None, model: Path, passed_verdict: Path) -> list[Made]:
             allowed=verdict_sha256,
         )
     return lineage.leading_to([*of_verdict, *calls], [model_sha256, verdict_sha256])
+
+
+def of_statement(statement: bytes, sha256: str) -> list[Made]:
+    """The calls that an artifact comes from, as a statement closed them; none where it is no statement of ours."""
+    try:
+        groups = json.loads(statement)["predicate"][CHAIN]["calls"]
+        return lineage.leading_to([call for group in groups for call in lineage.expand(group)], [sha256])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def close(calls: list[Made], model: Path, judged: Mapping[str, Any], name: str, source: Source) -> dict[str, Any]:
