@@ -104,6 +104,23 @@ def test_it_refuses(installed: Cluster, overlay: str, kind: str, path: str, valu
     assert word in answer.json()["message"], answer.text
 
 
+def test_rules_between_fields_are_run(installed: Cluster, overlay: str) -> None:
+    """What no schema says is refused in a CRD's own words: two proxies before the registry, half of a certificate."""
+    one = trees.tree(f"registry/{overlay}").one("ModelRegistry", "brakeline-registry")
+    half = {"oauthProxy": {"tlsCertificateSecret": {"name": "a", "key": "tls.crt"}}, "kubeRBACProxy": None}
+    faults: list[tuple[dict[str, Any], str]] = [(half, "tlsCertificateSecret and tlsKeySecret MUST be set together")]
+    if overlay == "rhoai-3.x":
+        faults.append(({"oauthProxy": {}}, "Cannot use both oauthProxy and kubeRBACProxy"))
+    query = {"fieldManager": "manifests", "fieldValidation": "Strict", "dryRun": "All", "force": "true"}
+    for fault, word in faults:
+        spec = {key: value for key, value in {**one.spec, **fault}.items() if value is not None}
+        schema = published(trees.OVERLAYS[overlay], one.api_version, one.kind)
+        assert schema is not None
+        assert schema.problems({**one.content, "spec": spec}) == [], "by schemas alone it is allowed"
+        answer = installed.ask("PATCH", address(installed, one), {**one.content, "spec": spec}, kind=APPLY, **query)
+        assert (answer.status_code, word in answer.text) == (422, True), answer.text
+
+
 def test_what_is_compared_is_compared() -> None:
     """A field that went or changed is told with its path; equal amounts in other units are the same."""
     sent = {"a": [{"b": "1000m"}], "c": {"d": 1}}
