@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import BIN
 from tests.manifests import cluster
 
 
@@ -23,7 +24,7 @@ def tool(folder: Path, name: str, says: str = "") -> None:
 def test_what_it_takes_is_named_where_it_is_missing(
     go: str | None, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without etcd, without Go, or with one that is too old, tests are skipped with the reason, and nothing is built."""
+    """Without etcd, without Go, or with one that is too old, tests are skipped with the reason; nothing is built."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(pytest.skip.Exception, match=r"no etcd: .* install etcd-server"):
@@ -42,4 +43,4 @@ def test_its_modules_are_pinned() -> None:
     assert f"k8s.io/kubernetes {cluster.VERSION}\n" in mod
     assert f"k8s.io/kubernetes {cluster.VERSION} h1:" in total
     assert "GOPROXY" not in mod + total + Path(cluster.__file__).read_text()
-    assert shutil.which("kubectl", path=str(cluster.BIN))
+    assert shutil.which("kubectl", path=str(BIN))
