@@ -62,7 +62,7 @@ def test_its_service_does_not_pick_the_database(registry: Tree) -> None:
 
 
 def test_its_database_survives_a_new_pod(registry: Tree) -> None:
-    """One writer at a time on one claim, where the image keeps data and socket."""
+    """One writer at a time on one claim; what else the image writes, its socket too, is in volumes."""
     spec = registry.one("Deployment", DATABASE).spec
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
     (container,) = spec["template"]["spec"]["containers"]
@@ -70,6 +70,7 @@ def test_its_database_survives_a_new_pod(registry: Tree) -> None:
     volumes = {volume["name"]: volume for volume in spec["template"]["spec"]["volumes"]}
     assert volumes[mounts["/var/lib/mysql"]]["persistentVolumeClaim"] == {"claimName": DATABASE}
     assert all("emptyDir" in volumes[mounts[path]] for path in ("/tmp", "/etc/my.cnf.d"))
+    assert "--socket=/tmp/mysql.sock" in container["args"]
 
 
 def test_pods_of_the_project_reach_the_proxy_and_nothing_behind_it(registry: Tree) -> None:
