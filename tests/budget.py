@@ -9,6 +9,7 @@ import pytest
 MINUTES = {
     "compose": 12,
     "deploy": 10,
+    "faults": 12,
     "images": 12,
     # A real API server is built, once on a machine.
     "manifests": 20,

@@ -15,6 +15,7 @@ import pytest
 
 from tests.browser import chromium, visit
 from tests.budget import Budget
+from tests.faults.counting import Faults
 
 __all__ = ["chromium", "visit"]  # fixtures for every room
 
@@ -31,8 +32,10 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Where results come together, groups of tests are held to their minutes."""
-    if not hasattr(config, "workerinput"):
+    """Where results come together, groups of tests are held to their minutes, and faults are added up."""
+    is_worker = hasattr(config, "workerinput")
+    config.pluginmanager.register(Faults(HOUSE, adds_up=not is_worker), "faults")
+    if not is_worker:
         config.pluginmanager.register(Budget(), "budget")
 
 

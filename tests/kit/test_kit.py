@@ -78,6 +78,28 @@ def test_a_full_disk_may_pass_and_no_permission_may_not(number: int, kind: type[
     assert failure.exit_code == code
 
 
+def test_what_a_full_disk_did_not_take_is_named() -> None:
+    """A table, by way of polars, and a file of a staged folder under the name that people know; and what to do."""
+    full = Path("/dev/full")
+    with pytest.raises(TryAgain, match=r"/dev/full: No space left on device; make room"):
+        tables.write_parquet(full, pl.DataFrame({"a": [1.0]}))
+    with (
+        pytest.raises(TryAgain, match=r"output out/model/model.onnx: "),
+        artifacts.writing(Path("out/.model.partial-17/model.onnx")),
+    ):
+        full.write_bytes(b"x")
+
+
+def test_a_copy_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """Whatever it was: the first file that cannot be copied ends it, and what was copied is removed."""
+    (tmp_path / "from" / "deep").mkdir(parents=True)
+    (tmp_path / "from" / "a").write_text("a")
+    (tmp_path / "from" / "deep" / "b").symlink_to("nowhere")
+    with pytest.raises(OutputNotWritable, match="deep/b"):
+        artifacts.copy_folder(tmp_path / "from", tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+
+
 @every_version
 def test_a_golden_contract_reads_and_writes_back(golden: str) -> None:
     """Reading and writing a golden contract of any supported version gives its bytes."""

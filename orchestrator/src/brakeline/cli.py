@@ -13,6 +13,7 @@ from brakeline import __version__, recordings
 from brakeline.images import NotBuilt
 from brakeline.place import NoEngine, Runner, ServerFailed
 from brakeline.verbs import cluster, deployment, feedback, lineage, models, upkeep, watch
+from brakeline.whole import CannotWrite
 
 app = typer.Typer(
     name="brakeline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -191,7 +192,7 @@ def _failures_told(as_json: bool) -> Iterator[None]:
     """What keeps a run from beginning, in words and as an exit status: 69 where a service is not there."""
     try:
         yield
-    except (ServerFailed, NoEngine, NotBuilt, recordings.RecordingError) as error:
+    except (ServerFailed, NoEngine, NotBuilt, recordings.RecordingError, CannotWrite) as error:
         Console(stderr=True).print(str(error), highlight=False, markup=False)
         if as_json:
             print(json.dumps({"status": "failed", "error": str(error)}))

@@ -1,7 +1,6 @@
 """Measured stops joined to what the server predicted: is the bound kept, and what is there to learn."""
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from brakeline import coverage, recorded_form
 from brakeline.coverage import GROUP
 from brakeline.feedback_join import AT, FITS, FLAGGED, SHA256, UPPER_M, USABLE, VERSION, Joined, join
 from brakeline.refusals import bad
+from brakeline.whole import replace_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -111,6 +111,4 @@ def _learnable(joined: Joined, name: str) -> "pl.DataFrame":
 
 def _write(state: Path, told: dict[str, Any]) -> None:
     state.mkdir(parents=True, exist_ok=True)
-    staged = state / f".{STATE_FILE}.{os.getpid()}"
-    staged.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    staged.replace(state / STATE_FILE)
+    replace_text(state / STATE_FILE, json.dumps(told, indent=2) + "\n")

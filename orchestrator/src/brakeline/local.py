@@ -24,6 +24,7 @@ from kfp.local.orchestrator import task_executor
 
 from brakeline.narrator import Narrator
 from brakeline.record import FAILED, SUCCEEDED, RunRecord, TaskRecord
+from brakeline.whole import CannotWrite, Log, add
 
 INTERNALS = {
     subprocess_task_handler: "SubprocessTaskHandler",
@@ -98,7 +99,7 @@ class LocalRunner:
     def run(self, pipeline: Path, arguments: dict[str, Any]) -> None:
         """Run to the end. Raises StepFailed with the first failed task's own message."""
         folder = self.record.folder
-        with (folder / "kfp.log").open("a", encoding="utf-8") as log, self._in_place_of_kfps(), quiet(log):
+        with self._in_place_of_kfps(), quiet(Log(folder / "kfp.log")):
             local.init(
                 self.launcher.runner(),
                 pipeline_root=str(folder.parent),
@@ -173,7 +174,11 @@ class LocalRunner:
         call["task_spec"].ClearField("retry_policy")
         start = time.monotonic()
         # What a step is told for KFP's job id is our own run's, which people know.
-        outputs, ended = execute(**(call | {"unique_pipeline_id": self.record.run_id}))
+        try:
+            outputs, ended = execute(**(call | {"unique_pipeline_id": self.record.run_id}))
+        except Exception as error:  # noqa: BLE001  kfp's own, whatever it is: it would end the run without a word
+            outputs, ended = {}, status.Status.FAILURE
+            _tell(attempt, error, self.record.folder)
         good, seconds = ended == status.Status.SUCCESS, time.monotonic() - start
         artifacts = {name: value for name, value in outputs.items() if isinstance(value, dsl.Artifact)}
         task = TaskRecord(
@@ -199,9 +204,19 @@ class LocalRunner:
             said = {"level": "info", "event": "line", "message": line.rstrip()}
         if said.get("level") == "error":
             attempt.error = str(said.get("message"))
-        with (self.record.folder / "steps.log").open("a", encoding="utf-8") as log:
-            log.write(json.dumps({**said, "task": attempt.label}) + "\n")
+        # The step goes on without its diary.
+        with contextlib.suppress(CannotWrite):
+            add(self.record.folder / "steps.log", json.dumps({**said, "task": attempt.label}) + "\n")
         self.narrator.said(attempt.label, said)
+
+
+def _tell(attempt: Attempt, error: Exception, folder: Path) -> None:
+    """What kept kfp from carrying out a task, such as a full disk under its own files."""
+    if isinstance(error, OSError):
+        failure = CannotWrite(Path(str(error.filename or folder)), error)
+        attempt.error, attempt.exit_code = str(failure), failure.exit_code
+    else:
+        attempt.error, attempt.exit_code = attempt.error or f"{type(error).__name__}: {error}", 70
 
 
 @contextlib.contextmanager

@@ -101,7 +101,8 @@ class OnThisMachine:
             child = subprocess.Popen(
                 [*command, "--until-stdin-closes"],
                 stdin=subprocess.PIPE,
-                stdout=stream,
+                # Its one line is in the log too, and a full disk would keep it from starting.
+                stdout=subprocess.DEVNULL,
                 stderr=stream,
                 start_new_session=True,
             )

@@ -4,12 +4,15 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import threading
 import time
 from dataclasses import InitVar, asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from brakeline.whole import CannotWrite, replace_text
 
 SCHEMA_VERSION = 1
 _ALIVE = ".alive"
@@ -59,7 +62,12 @@ class RunRecord:
         # The kernel lets go of it when the process ends, however it ends.
         self._alive = (self.folder / _ALIVE).open("w")
         fcntl.flock(self._alive, fcntl.LOCK_EX)
-        self.write()
+        try:
+            self.write()
+        except CannotWrite:
+            self._alive.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     @staticmethod
     def read(folder: Path) -> "RunRecord":
@@ -70,16 +78,19 @@ class RunRecord:
         return RunRecord(**{**known, "folder": folder, "tasks": tasks}, is_new=False)
 
     def add(self, task: TaskRecord) -> None:
-        """Note that a task ended."""
+        """Note that a task ended. What cannot be written now is written with the next one, or at the end."""
         with self._lock:
             self.tasks.append(task)
-        self.write()
+        with contextlib.suppress(CannotWrite):
+            self.write()
 
     def end(self, status: str, error: str = "") -> None:
-        """Note how the run ended."""
+        """Note how the run ended. Raises CannotWrite."""
         self.status, self.error = status, error
-        self.write()
-        self._alive.close()
+        try:
+            self.write()
+        finally:
+            self._alive.close()
 
     def task(self, name: str) -> TaskRecord | None:
         """The last task of a name, or None where it did not run."""
@@ -91,13 +102,11 @@ class RunRecord:
         return found.artifacts.get(output, {}) if found else {}
 
     def write(self) -> None:
-        """Write `run.json` atomically."""
+        """Write `run.json` atomically. Raises CannotWrite."""
         with self._lock:
             self.seconds = round(time.monotonic() - self._start, 3)
             content = {"schema_version": SCHEMA_VERSION, **asdict(self), "folder": str(self.folder)}
-            staged = self.folder / f".run.json.{os.getpid()}"
-            staged.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
-            staged.replace(self.folder / "run.json")
+            replace_text(self.folder / "run.json", json.dumps(content, indent=2, default=str) + "\n")
 
 
 def is_at_work(folder: Path) -> bool:

@@ -13,6 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
+from brakeline.whole import CannotWrite, is_full
+
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config, S3Store
 
@@ -68,7 +70,7 @@ def check(recorded: str) -> str:
 def bring_in(recorded: str | None, inputs: Path) -> Path:
     """Copy recorded stops below `inputs`, so that caches know them again by their content; None gives an empty file.
 
-    Raises RecordingError.
+    Raises RecordingError, CannotWrite.
     """
     inputs.mkdir(parents=True, exist_ok=True)
     staged, digest = inputs / f".{os.urandom(8).hex()}.partial", hashlib.sha256()
@@ -81,6 +83,10 @@ def bring_in(recorded: str | None, inputs: Path) -> Path:
         if not target.exists():
             target.parent.mkdir(exist_ok=True)
             staged.replace(target)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise CannotWrite(inputs, error) from error
     finally:
         staged.unlink(missing_ok=True)
     return target

@@ -4,7 +4,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from brakeline.local import LocalRunner, StepFailed
 from brakeline.narrator import Narrator
 from brakeline.place import Address, Place
 from brakeline.record import RunRecord
+from brakeline.whole import CannotWrite, staged
 
 EXIT_REFUSED = 65
 EXIT_INTERRUPTED = 143
@@ -42,8 +43,8 @@ class Request:
     reason: str = ""
 
 
-class Interrupted(Exception):
-    """SIGTERM or Ctrl-C ended the run."""
+class Interrupted(BaseException):
+    """SIGTERM or Ctrl-C ended the run; as KeyboardInterrupt, nothing that catches errors may take it for one."""
 
 
 def compile_pipeline(target: Path, images: Mapping[str, str], code: str = "") -> Path:
@@ -52,27 +53,31 @@ def compile_pipeline(target: Path, images: Mapping[str, str], code: str = "") ->
     Each step is told its image, and a cluster's the revision of its `code`. A local runner tells the revision itself:
     what stands in the IR is in the local cache's keys, and no commit of a comment shall empty the cache.
     """
-    import yaml
     from kfp import compiler
 
     from brakeline.pipeline import brakeline
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    staged = target.with_name(f".{target.name}")
-    # The compiler goes by the file's ending.
-    compiler.Compiler().compile(brakeline, str(staged))
+    with staged(target) as written:
+        compiler.Compiler().compile(brakeline, str(written))
+        _name_images(written, images, code)
+    return target
+
+
+def _name_images(pipeline: Path, images: Mapping[str, str], code: str) -> None:
+    """Put the image of each step, and what it is told of itself, into a compiled pipeline."""
+    import yaml
+
     # Ten times as quick as the parser in Python, where it is built.
     loader, dumper = getattr(yaml, "CSafeLoader", yaml.SafeLoader), getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    documents = list(yaml.load_all(staged.read_text(encoding="utf-8"), loader))
+    documents = list(yaml.load_all(pipeline.read_text(encoding="utf-8"), loader))
     for executor in documents[0]["deploymentSpec"]["executors"].values():
         if "container" in executor:
             container = executor["container"]
             container["image"] = images[container["image"]]
             told = {revision.IMAGE: container["image"], **({revision.REVISION: code} if code else {})}
             container["env"] = [{"name": name, "value": value} for name, value in told.items()]
-    staged.write_text(yaml.dump_all(documents, Dumper=dumper, sort_keys=True), encoding="utf-8")
-    staged.replace(target)
-    return target
+    pipeline.write_text(yaml.dump_all(documents, Dumper=dumper, sort_keys=True), encoding="utf-8")
 
 
 def server(request: Request, where: Place, port: int) -> AbstractContextManager[Address]:
@@ -91,7 +96,7 @@ def carry_out(request: Request, where: Place, narrator: Narrator) -> RunRecord:
 def execute(request: Request, where: Place, narrator: Narrator) -> RunRecord:
     """Run the pipeline. The record says how it ended; nothing is raised for a failed step.
 
-    Raises RecordingError where the recorded stops cannot be had.
+    Raises RecordingError where the recorded stops cannot be had, CannotWrite where the record cannot be kept.
     """
     state = request.state.absolute()
     runs, run_id = state / "runs", record.new_run_id()
@@ -110,7 +115,9 @@ def execute(request: Request, where: Place, narrator: Narrator) -> RunRecord:
     except Interrupted as why:
         kept.end(record.INTERRUPTED, str(why))
     except BaseException as error:
-        kept.end(record.FAILED, f"{type(error).__name__}: {error}")
+        # What made it fail, as a full disk, may keep the record from saying so.
+        with suppress(CannotWrite):
+            kept.end(record.FAILED, f"{type(error).__name__}: {error}")
         raise
     else:
         _show_dossier(kept)
@@ -169,7 +176,8 @@ def _dossier(kept: RunRecord) -> Path:
 def _show_dossier(kept: RunRecord) -> None:
     """Put the dossier where a browser knows it for a page: artifacts have no file endings."""
     if uri := kept.artifact("validate", "dossier").get("uri"):
-        shutil.copyfile(uri, _dossier(kept))
+        with staged(_dossier(kept)) as copy:
+            shutil.copyfile(uri, copy)
 
 
 def arguments(request: Request, state: Path, recorded: Path) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from typing import Any
 
 from rich.console import Console
 
+from brakeline.whole import add
+
 FILE = "watch.log.jsonl"
 
 
 class WatchLog:
-    """Appends; a line is written at once."""
+    """Appends; a line is written at once, or CannotWrite is raised."""
 
     def __init__(self, state: Path) -> None:
         self._file = state / FILE
@@ -21,8 +23,7 @@ class WatchLog:
         """One change, with its facts."""
         at = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="seconds")
         line = json.dumps({"time": at, "event": event, **facts})
-        with self._file.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+        add(self._file, line + "\n")
         if sys.stderr.isatty():
             told = ", ".join(f"{name} {value}" for name, value in facts.items() if value not in (None, "", []))
             Console(stderr=True).print(f"{at} {event.replace('_', ' ')}: {told}", highlight=False, markup=False)

@@ -1,13 +1,13 @@
 """What a watch remembers from look to look: `<state>/watch.json`, replaced whole, so that a killed one goes on."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from brakeline.drift import Counts
 from brakeline.refusals import bad
+from brakeline.whole import replace_text
 
 FILE, SCHEMA_VERSION = "watch.json", 1
 _PARTS = 10  # of a window: it moves on in steps of a tenth
@@ -89,19 +89,9 @@ class Memory:
         self.seen, self.window, self.baseline, self.held_s, self.started = Counts(), [], None, {}, None
 
     def write(self, state: Path) -> None:
-        """Replace the file, which is on the disk before this returns."""
+        """Replace the file, which is on the disk before this returns. Raises CannotWrite."""
         content = {"schema_version": SCHEMA_VERSION, **asdict(self)}
-        staged = state / f".{FILE}.new"
-        with staged.open("w", encoding="utf-8") as stream:
-            stream.write(json.dumps(content, indent=1) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        staged.replace(state / FILE)
-        folder = os.open(state, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_text(state / FILE, json.dumps(content, indent=1) + "\n", on_disk=True)
 
 
 def read(state: Path) -> Memory:

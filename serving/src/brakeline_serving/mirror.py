@@ -199,8 +199,11 @@ class Mirror:
             if target.read_bytes() == content:
                 return
         staged = target.with_name(f".{name}.partial-{os.getpid()}")
-        staged.write_bytes(content)
-        staged.replace(target)
+        try:
+            staged.write_bytes(content)
+            staged.replace(target)
+        finally:
+            staged.unlink(missing_ok=True)
 
 
 def _named(content: bytes) -> list[str]:

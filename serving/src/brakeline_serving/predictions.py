@@ -102,8 +102,15 @@ class PredictionLog:
                 self._counters.add("logged", len(entries))
 
     def _write(self, lines: bytes) -> None:
-        with self._file.open("ab") as file:
-            file.write(lines)
+        with self._file.open("ab", buffering=0) as file:
+            before, rest = file.tell(), memoryview(lines)
+            try:
+                while rest:
+                    rest = rest[file.write(rest) or 0 :]
+            except OSError:
+                # A line that the disk cut off would take the next one with it.
+                file.truncate(before)
+                raise
             is_full = file.tell() >= self._most_bytes
         if is_full:
             for number in range(FILES - 1, 0, -1):
@@ -123,8 +130,11 @@ class PredictionLog:
         }
         target = self._file.with_name(f"model-{model.sha256}.json")
         staged = target.with_name(f".{target.name}.{os.getpid()}")
-        staged.write_bytes(_encode(told) + b"\n")
-        staged.replace(target)
+        try:
+            staged.write_bytes(_encode(told) + b"\n")
+            staged.replace(target)
+        finally:
+            staged.unlink(missing_ok=True)
         self._described.add(model.sha256)
 
     def _numbered(self, number: int) -> Path:

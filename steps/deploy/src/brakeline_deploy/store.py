@@ -207,13 +207,16 @@ class ModelStore(Store):
                 raise ArtifactAltered(target / MODEL_FILE, found, sha256)
             return
         staged = artifacts.staging_path(target, shared=True)
-        staged.mkdir()
-        shutil.copyfile(model / MODEL_FILE, staged / MODEL_FILE)
-        found = model_sha256(staged)
-        if found != sha256:
+        try:
+            with artifacts.writing(target / MODEL_FILE):
+                staged.mkdir()
+                shutil.copyfile(model / MODEL_FILE, staged / MODEL_FILE)
+            found = model_sha256(staged)
+            if found != sha256:
+                raise ArtifactAltered(model / MODEL_FILE, found, sha256)
+            artifacts.commit(staged, target)
+        finally:
             artifacts.discard(staged)
-            raise ArtifactAltered(model / MODEL_FILE, found, sha256)
-        artifacts.commit(staged, target)
 
     def sha256(self, version: str) -> str | None:
         """See `Store`."""

@@ -17,7 +17,7 @@ import typer
 
 import stepkit
 from stepkit import artifacts, diary, executor, signature
-from stepkit.errors import SOFTWARE, StepError
+from stepkit.errors import SOFTWARE, StepError, TryAgain
 from stepkit.signature import Signature
 from stepkit.work import Result, Work
 
@@ -152,8 +152,9 @@ def _under_contract(
             raise typer.Exit(error.exit_code) from error
         except OSError as error:
             _abandon(work)
-            failure = artifacts.writing_failed(Path(str(error.filename or "?")), error)
-            diary.error(type(failure).__name__, message=f"{error}", exit_code=failure.exit_code)
+            failure = artifacts.writing_failed(Path(str(error.filename or work.places)), error)
+            message = str(failure if isinstance(failure, TryAgain) else error)
+            diary.error(type(failure).__name__, message=message, exit_code=failure.exit_code)
             raise typer.Exit(failure.exit_code) from error
         except Exception as error:
             _abandon(work)

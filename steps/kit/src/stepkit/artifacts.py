@@ -5,12 +5,15 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from stepkit.errors import OutputNotWritable, TryAgain, UnreadableArtifact
 
 _CHUNK_BYTES = 1 << 20
+_PARTIAL = ".partial-"
 
 
 def sha256_of(path: Path) -> str:
@@ -115,11 +118,50 @@ def read_json(path: Path) -> Any:
         raise UnreadableArtifact(path, "JSON file", str(error)) from error
 
 
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """For a block that writes a file: what the operating system refuses is told with its name.
+
+    Raises as `writing_failed`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise writing_failed(file, error) from error
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder with all that is in it to where nothing is; a copy that fails leaves nothing.
+
+    Raises as `writing_failed`.
+    """
+
+    def copy(one: str, other: str) -> None:
+        # Told at once: shutil would go on, and tell at the end in words alone.
+        with writing(Path(other)):
+            shutil.copy2(one, other)
+
+    try:
+        with writing(target):
+            shutil.copytree(source, target, copy_function=copy)
+    except BaseException:
+        discard(target)
+        raise
+
+
 def writing_failed(target: Path, error: OSError) -> OutputNotWritable | TryAgain:
     """The step's error for an operating system's: a full disk may pass, the rest is the caller's to mend."""
+    shown = _under_its_own_name(target)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return TryAgain(f"cannot write output {target}: {error.strerror}", output=target)
-    return OutputNotWritable(target, error.strerror or str(error))
+        told = f"cannot write output {shown}: {error.strerror}; make room there, then make the same call again"
+        return TryAgain(told, output=shown)
+    return OutputNotWritable(shown, error.strerror or str(error))
+
+
+def _under_its_own_name(path: Path) -> Path:
+    """The path of a file that is being staged as it will be: nobody knows the hidden name."""
+    parts = [part.rpartition(_PARTIAL)[0].removeprefix(".") if _PARTIAL in part else part for part in path.parts]
+    return Path(*parts)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -1,10 +1,13 @@
 """Tables as artifacts: folders of Parquet files that carry the data contract, checked when they are read."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from stepkit import artifacts
 from stepkit import contract as data_contract
 from stepkit.contract import Contract
 from stepkit.errors import ContractViolation, UnreadableArtifact
@@ -15,7 +18,16 @@ ROW_GROUP_ROWS = 65_536
 def write_part(file: Path, frame: pl.DataFrame, contract: Contract, more: Mapping[str, str] | None = None) -> None:
     """Write one Parquet file with the contract in its schema metadata; same rows, same bytes."""
     metadata = dict(sorted({data_contract.METADATA_KEY: contract.to_json(), **(more or {})}.items()))
-    frame.write_parquet(file, compression="zstd", statistics=True, row_group_size=ROW_GROUP_ROWS, metadata=metadata)
+    write_parquet(file, frame, statistics=True, row_group_size=ROW_GROUP_ROWS, metadata=metadata)
+
+
+def write_parquet(file: Path, frame: pl.DataFrame, **options: Any) -> None:
+    """Write any frame as a Parquet file, with `options` of polars. Raises TryAgain when the disk is full."""
+    # By way of memory: of a disk that is full polars says a dozen things, none of them with the file's name.
+    whole = io.BytesIO()
+    frame.write_parquet(whole, compression="zstd", **options)
+    with artifacts.writing(file):
+        file.write_bytes(whole.getbuffer())
 
 
 def read_metadata(file: Path) -> dict[str, str]:

@@ -122,6 +122,11 @@ class Work:
             executor.write_output(given.output_file, made, dict(told.parameters))
         return made
 
+    @property
+    def places(self) -> str:
+        """Where the outputs go, for people."""
+        return ", ".join(str(target) for _, target in self._staged.values())
+
     def discard_staged(self) -> None:
         """Leave nothing half-written behind."""
         for staged, _ in self._staged.values():

@@ -87,7 +87,8 @@ def fetch(
     """Fetch a version's artifacts, checked by sha256, as they were when it was registered."""
     found = open_registry(registry).find(name, _given(version))
     keeping.bring(found, model)
-    passed_verdict.write_bytes(keeping.read_paper(found, keeping.VERDICT))
+    with artifacts.writing(passed_verdict):
+        passed_verdict.write_bytes(keeping.read_paper(found, keeping.VERDICT))
     known = _registered(found)
     artifacts.write_json(registered, known | _signature(found))
     return Result(metadata={"registered": {"version": found.version}}, facts={**known, "state": found.state})

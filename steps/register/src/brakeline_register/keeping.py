@@ -100,7 +100,7 @@ def bring(version: Version, folder: Path) -> None:
     if objects.is_remote(version.uri):
         objects.fetch(version.uri, folder)
     elif Path(version.uri).is_dir():
-        shutil.copytree(version.uri, folder)
+        artifacts.copy_folder(Path(version.uri), folder)
     else:
         raise NotKept(f"version {version.version} of {version.model}", version.uri)
     _require(f"{version.uri}/{MODEL_FILE}", model_sha256(folder), version.sha256)
@@ -114,7 +114,8 @@ def bring_graph(version: Version, folder: Path) -> None:
     if objects.is_remote(graph):
         objects.fetch(graph, target)
     elif Path(graph).is_file():
-        shutil.copyfile(graph, target)
+        with artifacts.writing(target):
+            shutil.copyfile(graph, target)
     else:
         raise NotKept(f"version {version.version} of {version.model}", graph)
     _require(graph, artifacts.sha256_of(target), version.sha256)
@@ -194,7 +195,7 @@ def forget(uri: str) -> int:
 def _put_model(kept: Path, model: Path) -> None:
     if not kept.is_dir():
         staged = artifacts.staging_path(kept)
-        shutil.copytree(model, staged)
+        artifacts.copy_folder(model, staged)
         artifacts.commit(staged, kept)
 
 
@@ -202,10 +203,14 @@ def _put_folder(about: Path, papers: Mapping[str, bytes]) -> None:
     if about.is_dir():
         return
     staged = artifacts.staging_path(about)
-    staged.mkdir()
-    for name, content in papers.items():
-        (staged / FILES[name]).write_bytes(content)
-    artifacts.commit(staged, about)
+    try:
+        with artifacts.writing(about):
+            staged.mkdir()
+            for name, content in papers.items():
+                (staged / FILES[name]).write_bytes(content)
+            artifacts.commit(staged, about)
+    finally:
+        artifacts.discard(staged)
 
 
 def _put_objects(about: str, papers: Mapping[str, bytes]) -> None:

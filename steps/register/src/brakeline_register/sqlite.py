@@ -142,7 +142,9 @@ class SqliteRegistry:
             yield db
             db.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            raise TryAgain(f"{self._file}: {error}", registry=self._file) from error
+            is_full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
+            advice = "; make room there, then make the same call again" if is_full else ""
+            raise TryAgain(f"{self._file}: {error}{advice}", registry=self._file) from error
         except sqlite3.DatabaseError as error:
             raise UnreadableArtifact(self._file, "registry", str(error)) from error
         finally:

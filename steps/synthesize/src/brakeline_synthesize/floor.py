@@ -41,7 +41,7 @@ def write(holdout: Path, folder: Path, rows: int, draws: int, seed: int) -> dict
     found = of_rows(table[chosen], scenario, draws, seed).with_columns(row=pl.Series(chosen))
     told = {"scenario": scenario.name, "draws": draws, "seed": seed, "by_surface": summarise(found)}
     folder.mkdir(parents=True)
-    found.write_parquet(folder / ROWS_FILE, compression="zstd")
+    tables.write_parquet(folder / ROWS_FILE, found)
     artifacts.write_json(folder / SUMMARY_FILE, told)
     return told
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from stepkit import diary
+from stepkit import artifacts, diary
 from stepkit.errors import ContractViolation
 
 SHARE_OPTION = "--max-rejected-share"
@@ -41,7 +41,9 @@ class Rejects:
             (pl.col("number") if name == self.numbered_by else pl.lit(None, pl.Int64)).alias(name)
             for name in ("line", "row")
         ]
-        self.reasons.select(*numbers, "column", "found", "allowed").write_csv(file)
+        rows = self.reasons.select(*numbers, "column", "found", "allowed").write_csv()
+        with artifacts.writing(file):
+            file.write_text(rows, encoding="utf-8", newline="")
 
     def tell(self, path: Path, total: int) -> None:
         """Warn in the diary if there are any."""

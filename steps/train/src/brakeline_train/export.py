@@ -9,7 +9,7 @@ import onnx
 import onnxruntime as ort
 import polars as pl
 from numpy.typing import NDArray
-from stepkit import artifacts
+from stepkit import artifacts, tables
 from stepkit import contract as data_contract
 from stepkit.contract import Contract
 from stepkit.errors import StepError
@@ -54,9 +54,10 @@ def write(
     _describe(model, contract, {"golden": request, "training": training, "distribution": distribution})
     folder.mkdir(parents=True)
     artifacts.write_json(folder / GOLDEN_FILE, request)
-    (folder / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))
+    with artifacts.writing(folder / MODEL_FILE):
+        (folder / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))
     kept = pl.DataFrame(probes).gather_every(PROBE_ROWS // KEPT_PROBE_ROWS)
-    kept.write_parquet(folder / PROBES_FILE, compression="zstd")
+    tables.write_parquet(folder / PROBES_FILE, kept)
     return worst
 
 

@@ -38,12 +38,16 @@ class Journal:
 
 @contextmanager
 def kept(staged: Path, dataset: Path, **call: Any) -> Iterator[Journal]:
-    """The journal beside the output that is staged at `staged`; one of another call, dataset or code is replaced."""
+    """The journal beside the output that is staged at `staged`; one of another call, dataset or code is replaced.
+
+    Raises TryAgain when the disk is full.
+    """
     file = artifacts.resume_path(staged)
     told = json.dumps({**call, "dataset": artifacts.sha256_of(dataset), "code": _code()}, sort_keys=True, default=vars)
     key = {"key": hashlib.sha256(told.encode()).hexdigest()}
     found, whole_bytes = _read(file, key)
-    with file.open("r+b" if whole_bytes else "wb") as stream:
+    # Around the file: closing it writes once more what a full disk did not take.
+    with artifacts.writing(file), file.open("r+b" if whole_bytes else "wb") as stream:
         # A torn last line must not run into the next one.
         stream.truncate(whole_bytes)
         stream.seek(whole_bytes)

@@ -65,7 +65,8 @@ def write(page: Path, findings: Findings, case: Case) -> None:
         rungs=trials.read(case.model.folder),
         **(_measured(findings, case) if findings.overall else {}),
     )
-    page.write_text(html, encoding="utf-8")
+    with artifacts.writing(page):
+        page.write_text(html, encoding="utf-8")
 
 
 def _measured(findings: Findings, case: Case) -> dict[str, Any]:
