@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from brakeline_deploy import manifest
+from brakeline_register import connection
 from stepkit import artifacts
 
 from tests.conftest import Chain, Done, command
@@ -55,6 +57,56 @@ def test_a_models_way_through_the_verbs(tiny: Chain, held: StandIn, tmp_path: Pa
     assert ask("archive", "--version", "1", code=65).error["event"] == "Refused"
     assert not any(TOKEN in done.stdout + done.stderr for done in told)
     assert sorted(one["name"] for one in held.versions) == ["1", "attempts", "changes"]
+
+
+def test_a_registration_tells_what_the_dashboard_looks_for(
+    tiny: Chain, held: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids of model and version as the registry has them, strings, and its name: added or fetched, they are the labels.
+
+    The embedded registry has none, and a registry whose name nobody says is not given one.
+    """
+    verdict, model = tmp_path / "verdict", ("--model", tiny.model, "--passed-verdict", tmp_path / "verdict")
+    artifacts.write_json(verdict, passed(tiny))
+
+    def labels(name: str, verb: str, *words: object) -> dict[str, str]:
+        done = command("brakeline-register", verb, *words, "--registered", tmp_path / name)
+        assert done.code == 0, done.stderr
+        return manifest.lineage_labels(json.loads((tmp_path / name).read_text()))
+
+    where = ("--registry", held.url)
+    known = labels("unnamed", "add", *model, *where, "--keep", tmp_path / "models")
+    (of_model,), (of_version,) = (held.models, [one for one in held.versions if one["name"] == "1"])
+    assert known == {
+        "modelregistry.opendatahub.io/registered-model-id": of_model["id"],
+        "modelregistry.opendatahub.io/model-version-id": of_version["id"],
+    }
+    monkeypatch.setenv("BRAKELINE_REGISTRY_NAME", "brakeline-registry")
+    fetched = ("--version", "1", "--model", tmp_path / "model", "--passed-verdict", tmp_path / "again")
+    assert labels("named", "fetch", *fetched, *where) == {
+        **known, "modelregistry.opendatahub.io/name": "brakeline-registry"
+    }  # fmt: skip
+    assert labels("embedded", "add", *model, "--registry", f"sqlite:///{tmp_path}/registry.sqlite") == {}
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("https://brakeline-registry.rhoai-model-registries.svc:8443", "brakeline-registry"),
+        ("https://brakeline-registry.rhoai-model-registries.svc.cluster.local:8443", "brakeline-registry"),
+        ("https://brakeline-registry-rest.apps.example.com", "brakeline-registry"),
+        ("https://gateway.example.com/model-registry/brakeline-registry/", "brakeline-registry"),
+        ("https://registry.example.com", ""),
+        ("http://127.0.0.1:8080", ""),
+        ("https://my-rest", ""),
+    ],
+)
+def test_a_registrys_name_is_read_from_the_operators_addresses(
+    address: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its Service, Route and path; any other address tells none."""
+    monkeypatch.delenv("BRAKELINE_REGISTRY_NAME", raising=False)
+    assert connection.name_of(address) == name
 
 
 def test_a_service_that_is_down_ends_a_verb_with_69(tiny: Chain, held: StandIn, tmp_path: Path) -> None:

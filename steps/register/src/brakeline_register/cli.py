@@ -213,7 +213,7 @@ def _same_as_registered(kept: Registry, registered: Path) -> tuple[str, str]:
 def _registered(version: Version) -> dict[str, Any]:
     papers = {name: {"uri": paper.uri, "sha256": paper.sha256} for name, paper in version.papers.items()}
     identity = {"name": version.model, "version": version.version, "uri": version.uri, "sha256": version.sha256}
-    return {**identity, "papers": papers}
+    return {**identity, **version.ids, "papers": papers}
 
 
 def _signature(version: Version) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from stepkit import diary
 from stepkit.errors import Refused, ServiceUnavailable, StepError, UsageError
 
 TOKEN_FILE, CA_FILE, TIMEOUT = "BRAKELINE_REGISTRY_TOKEN_FILE", "BRAKELINE_REGISTRY_CA", "BRAKELINE_REGISTRY_TIMEOUT_S"
+NAME = "BRAKELINE_REGISTRY_NAME"
 INTERNALS = {
     ApiClient: ("close", "rest_client"),
     Configuration: ("access_token", "host", "ssl_ca_cert"),
@@ -63,8 +64,8 @@ class Denied(StepError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the registry is and how it is asked. `authority` are files of certificates trusted instead of, `besides`
-    in addition to those of the system."""
+    """Where the registry is, what the platform calls it, and how it is asked. `authority` are files of certificates
+    trusted instead of, `besides` in addition to those of the system."""
 
     url: str
     token: str | None
@@ -72,6 +73,7 @@ class Settings:
     authority: Path | None
     besides: tuple[Path, ...]
     timeout_s: float
+    name: str
 
 
 def settle(url: str) -> Settings:
@@ -84,7 +86,7 @@ def settle(url: str) -> Settings:
     )
     for file in (authority, *besides) if authority else besides:
         _require_certificates(file)
-    return Settings(address, token, token_from, authority, besides, _timeout_s())
+    return Settings(address, token, token_from, authority, besides, _timeout_s(), name_of(address))
 
 
 class Client:
@@ -98,6 +100,11 @@ class Client:
         for file in settings.besides:
             self._client.rest_client.ssl_context.load_verify_locations(cafile=str(file))
         self._api = ModelRegistryServiceApi(self._client)
+
+    @property
+    def registry_name(self) -> str:
+        """What the platform calls the registry; empty where nobody says."""
+        return self._settings.name
 
     async def __aenter__(self) -> Self:
         return self
@@ -172,6 +179,23 @@ class Client:
             return None
         token = self._settings.token
         return (str(message).replace(token, "…") if token else str(message))[:300]
+
+
+def name_of(address: str) -> str:
+    """The name of the ModelRegistry behind an address, as the environment says, or as the operator makes addresses.
+
+    Those are of its Service (NAME.NAMESPACE.svc), of its Route (NAME-rest.DOMAIN) and of the gateway's path
+    (/model-registry/NAME). Any other tells no name: a wrong one would hide a deployment from the dashboard.
+    """
+    if said := os.environ.get(NAME):
+        return said
+    parts = urlsplit(address)
+    labels, path = (parts.hostname or "").split("."), parts.path.strip("/").split("/")
+    if path[0] == "model-registry" and len(path) > 1:
+        return path[1]
+    if labels[2:3] == ["svc"]:
+        return labels[0]
+    return labels[0].removesuffix("-rest") if labels[0].endswith("-rest") and len(labels) > 1 else ""
 
 
 def _address(url: str) -> str:

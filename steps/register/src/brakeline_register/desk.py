@@ -54,7 +54,7 @@ class Desk:
     """One conversation with the registry."""
 
     def __init__(self, client: Client) -> None:
-        self._ask = client.ask
+        self._ask, self._registry_name = client.ask, client.registry_name
         self._room = asyncio.Semaphore(_AT_ONCE)
         namespace = ACCOUNT / "namespace"
         self._namespace = namespace.read_text(encoding="utf-8").strip() if namespace.is_file() else ""
@@ -77,7 +77,8 @@ class Desk:
                     continue
             if known is not None:
                 kept = await self._completed(model, known, entry)
-                done = resources.version(model, known, kept, self._state(known, await self._changes(parent)))
+                state = self._state(known, await self._changes(parent))
+                done = resources.version(model, known, kept, state, self._registry_name)
                 if done is not None:
                     return done
         raise AssertionError
@@ -182,7 +183,7 @@ class Desk:
         async def one(known: Found, state: State) -> Version | None:
             async with self._room:
                 kept = await self._pages("get_model_version_artifacts", known.id)
-            whole = resources.version(model, known, kept, state)
+            whole = resources.version(model, known, kept, state, self._registry_name)
             if whole is None:
                 diary.warn("a version is not finished: add its model again", model=model, version=known.number)
             return whole

@@ -67,12 +67,16 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Version(Entry):
-    """One version of a model."""
+    """One version of a model.
+
+    `ids` are what the platform around a registry knows it by: registered_model_id, model_version_id, registry_name.
+    """
 
     model: str
     version: str
     state: State
     created_at: str
+    ids: Mapping[str, str] = field(default_factory=dict)
 
     def describe(self) -> dict[str, Any]:
         """As JSON."""

@@ -136,7 +136,9 @@ def is_whole(kept: Iterable[Artifact]) -> bool:
     return any(isinstance(one.actual_instance, ModelArtifact) for one in kept)
 
 
-def version(model: str, known: Found, kept: Iterable[Artifact], state: State) -> Version | None:
+def version(
+    model: str, known: Found, kept: Iterable[Artifact], state: State, registry_name: str = ""
+) -> Version | None:
     """A version with its artifacts, or None where its model is not there yet."""
     kept = list(kept)
     lies = next((one.actual_instance for one in kept if isinstance(one.actual_instance, ModelArtifact)), None)
@@ -157,6 +159,7 @@ def version(model: str, known: Found, kept: Iterable[Artifact], state: State) ->
         format_version=lies.model_format_version or "",
         source=Source(lies.model_source_id or "", lies.model_source_name or "", str(told.get(_REVISION, ""))),
         papers=papers(kept),
+        ids={"registered_model_id": known.parent, "model_version_id": known.id, **_named(registry_name)},
     )
 
 
@@ -166,6 +169,10 @@ def to_update(known: Found, state: State) -> ModelVersionUpdate:
         state=ModelVersionState.ARCHIVED if state is State.ARCHIVED else ModelVersionState.LIVE,
         custom_properties=to_registry({**known.properties, _STATE: state.value}),
     )
+
+
+def _named(registry_name: str) -> dict[str, str]:
+    return {"registry_name": registry_name} if registry_name else {}
 
 
 def _verdict(entry: Entry) -> dict[str, Value]:
