@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.manifests import trees
+from tests.manifests import inventory, trees
 from tests.manifests.objects import Manifest, amount, leaves
 from tests.manifests.trees import MANIFESTS, OVERLAYS
 
@@ -51,3 +51,25 @@ def test_nothing_else_changes_and_nothing_shrinks(place: str) -> None:
             if "/requests/" in path and path.replace("/requests/", "/limits/") in now:
                 limit = now[path.replace("/requests/", "/limits/")]
                 assert (amount(value) or 0) <= (amount(limit) or 0), f"{name}: {path}"
+
+
+def asked(spec: dict[str, Any], what: str) -> float:
+    """What the scheduler counts of a pod: its containers together, or the largest of those before them."""
+
+    def of(container: dict[str, Any]) -> float:
+        return amount(container["resources"].get("requests", {}).get(what, "0")) or 0
+
+    return max([sum(map(of, spec["containers"])), *map(of, spec.get("initContainers", []))])
+
+
+@pytest.mark.parametrize("release", OVERLAYS)
+def test_three_runs_at_once_fit_productions_quota(release: str) -> None:
+    """The busiest of the base with three searches of eight shards, and pipelines' servers three times their size."""
+    tree = trees.tree(f"overlays/{release} with production")
+    quota = tree.one("ResourceQuota", "brakeline").spec["hard"]
+    pods = [*inventory.at_its_busiest(tree), *inventory.run("search"), *inventory.run("search")]
+    for what in ("cpu", "memory"):
+        place = ("cpu", "memory").index(what)
+        servers = sum(amount(size[place]) or 0 for sizes in inventory.PIPELINES.values() for size in sizes)
+        assert sum(asked(spec, what) for spec in pods) + 2 * servers < (amount(quota[f"requests.{what}"]) or 0)
+    assert len(pods) < int(quota["pods"])
