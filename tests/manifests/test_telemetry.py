@@ -37,6 +37,17 @@ def test_monitors_ask_over_tls_by_names_alone(installation: Tree) -> None:
             assert endpoint["path"] == "/metrics" if "path" in endpoint else True
 
 
+def test_the_servers_monitor_names_the_service_that_it_selects(installation: Tree) -> None:
+    """The certificate's name is the Service's, the port is one of its ports, and the service CA certifies it."""
+    (monitor,) = [one for one in installation.of("ServiceMonitor") if one.name == "stopping-distance"]
+    (endpoint,) = monitor.spec["endpoints"]
+    wanted = monitor.spec["selector"]["matchLabels"].items()
+    (service,) = [one for one in installation.of("Service") if wanted <= one.labels.items()]
+    assert endpoint["tlsConfig"]["serverName"] == f"{service.name}.{service.namespace}.svc"
+    assert endpoint["port"] in {port["name"] for port in service.spec["ports"]}
+    assert "service.beta.openshift.io/serving-cert-secret-name" in service.annotations
+
+
 def test_the_pipelines_monitor_names_the_dspas_service(installation: Tree) -> None:
     """The Service that the operator makes for this very DSPA, over TLS, as pod-to-pod TLS is on."""
     (dspa,) = installation.of("DataSciencePipelinesApplication")
