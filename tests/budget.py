@@ -7,7 +7,7 @@ import pytest
 
 # Work by all test processes together [min]; a group is a folder of tests, or a file beside the folders.
 MINUTES = {
-    "compose": 12,
+    "compose": 20,
     "deploy": 10,
     "faults": 12,
     "images": 12,

@@ -28,6 +28,8 @@ REFUSED = {
     "BRAKELINE_FAULTY_ROWS": "666",
     "BRAKELINE_TRIALS": "1",
 }
+FREE_PORTS = {"BRAKELINE_PORT": "0", "BRAKELINE_PROMETHEUS_PORT": "0"}
+PROFILES = ("smoke", "store", "monitoring")
 FLAVOURS = {"1.29": ["docker-compose"], "v2": ["docker", "compose"]}
 
 
@@ -49,7 +51,7 @@ class Project:
 
     def call(self, *words: str, settings: dict[str, str] | None = None) -> Done:
         """Run a compose command on the project."""
-        environment = {**os.environ, "BRAKELINE_PORT": "0", **self.settings, **(settings or {})}
+        environment = {**os.environ, **FREE_PORTS, **self.settings, **(settings or {})}
         command = [*self.program, "--project-name", self.name, *words]
         done = subprocess.run(
             command,
@@ -87,7 +89,8 @@ class Project:
 
     def down(self) -> None:
         """Remove containers, volumes and networks."""
-        self.call("--profile", "smoke", "--profile", "store", "down", "--volumes", "--remove-orphans", "--timeout", "2")
+        profiles = [word for profile in PROFILES for word in ("--profile", profile)]
+        self.call(*profiles, "down", "--volumes", "--remove-orphans", "--timeout", "2")
 
 
 @cache

@@ -62,7 +62,7 @@ def sql() -> Iterator[Store]:
 
 def test_a_build_of_what_is_there_is_none() -> None:
     """A second build names the same images and has nothing to tell."""
-    expected = {name: reference(name) for name in PORTS}
+    expected = {each.name: reference(each.name) for each in stores.ALL}
     base, told = locked.base(), list[str]()
     assert base
     assert stores.build(Engine(), base["reference"], told.append) == expected

@@ -34,7 +34,7 @@ CaBundle = Annotated[
     Path | None, typer.Option(help="A CA bundle of your own for fetching packages.", exists=True, dir_okay=False)
 ]
 Refresh = Annotated[bool, typer.Option("--refresh-base", help="Pull or make the base anew, with its latest packages.")]
-Stores = Annotated[bool, typer.Option("--stores", help="Build the S3 store and MariaDB of compose's profile too.")]
+Stores = Annotated[bool, typer.Option("--stores", help="Build the store, MariaDB and Prometheus of compose too.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 

