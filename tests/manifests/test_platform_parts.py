@@ -104,6 +104,8 @@ def test_a_part_before_the_values_is_refused(tmp_path: Path) -> None:
         trees.composed(room / "base", room / "components" / "storage-class", room / "installation")
 
 
-def test_every_part_is_told_of() -> None:
-    """The README names each optional part."""
+def test_every_room_and_part_is_told_of() -> None:
+    """The README names each room of the base, and each optional part."""
+    rooms = [file.parent.name for file in (MANIFESTS / "base").glob("*/kustomization.yaml")]
+    assert all(f"`base/{room}/`" in README for room in rooms)
     assert all(f"`{part}`" in README or f"components/{part}`" in README for part in trees.components())
