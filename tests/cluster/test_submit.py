@@ -48,6 +48,23 @@ def test_the_version_is_named_by_its_content_and_uploaded_once(way: Access, api:
     assert all("@sha256:" in executor["container"]["image"] for executor in executors if "container" in executor)
 
 
+def test_a_run_without_the_cache_is_a_version_that_takes_nothing_from_it(way: Access, api: Api) -> None:
+    """By the command line: no task of it may be cached, and the next plain submit has the plain version again."""
+    plain = cluster.submit(way, SMALL)
+    words = ["submit", "--rows", "20000", "--holdout-rows", "6000", "--json"]
+    found = []
+    for more in ((), ("--no-cache",), ("--no-cache",), ()):
+        done = CliRunner().invoke(app, [*words, *more])
+        assert done.exit_code == 0, done.output
+        found.append(json.loads(done.stdout)["version"])
+    assert found[0] == found[3] == plain.version != found[1] == found[2]
+    spec = next(yaml.safe_load_all(api.state.uploads[-1]))
+    tasks = [task for part in (spec["root"], *spec["components"].values())
+             for task in part.get("dag", {}).get("tasks", {}).values()]  # fmt: skip
+    assert len(tasks) > 13
+    assert {json.dumps(task["cachingOptions"]) for task in tasks} == {"{}"}
+
+
 def test_other_images_are_another_version(way: Access, api: Api, pushed: Callable[..., None]) -> None:
     """A new digest is new content."""
     first = cluster.submit(way, SMALL)

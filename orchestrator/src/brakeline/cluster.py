@@ -55,15 +55,17 @@ def submit(
     allow_local_images: bool = False,
     service_account: str = "",
     tell: Callable[[str], None] = lambda _: None,
+    cached: bool = True,
 ) -> Submitted:
     """Start a run, once: a run that was started by the same `once_key` is found, whatever it was given.
 
     Without a key each call starts a run of its own, and never two of them when an answer is lost. Two calls with one
-    key at the very same moment are not told apart by the API: both may start one. Raises ClusterError, RecordingError.
+    key at the very same moment are not told apart by the API: both may start one. Without `cached` no task comes from
+    the cluster's cache. Raises ClusterError, RecordingError.
     """
     client = connect(access)
     with tempfile.TemporaryDirectory() as folder:
-        compiled = compile_for_cluster(Path(folder), allow_local_images)
+        compiled = compile_for_cluster(Path(folder), allow_local_images, cached)
         values = parameters(wish, compiled.inputs)
         pipeline_id, version_id = upload(client, access, compiled, tell)
     experiment_id = experiment_of(client, access, experiment or wish.name)
@@ -93,7 +95,7 @@ def submit(
     )
 
 
-def compile_for_cluster(folder: Path, allow_local_images: bool) -> Compiled:
+def compile_for_cluster(folder: Path, allow_local_images: bool, cached: bool = True) -> Compiled:
     """The pipeline's IR with the pushed images. Raises Refused where one was not pushed, or is not what is here."""
     import yaml  # noqa: PLC0415
 
@@ -102,7 +104,7 @@ def compile_for_cluster(folder: Path, allow_local_images: bool) -> Compiled:
     named = images.for_cluster()
     if not allow_local_images:
         _refuse_local(named)
-    file = run.compile_pipeline(folder / "pipeline.yaml", named, revision.here())
+    file = run.compile_pipeline(folder / "pipeline.yaml", named, revision.here(), cached)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     documents = list(yaml.load_all(file.read_text(encoding="utf-8"), loader))
     # Of what the documents say, not of how they are written.

@@ -47,11 +47,12 @@ class Interrupted(BaseException):
     """SIGTERM or Ctrl-C ended the run; as KeyboardInterrupt, nothing that catches errors may take it for one."""
 
 
-def compile_pipeline(target: Path, images: Mapping[str, str], code: str = "") -> Path:
+def compile_pipeline(target: Path, images: Mapping[str, str], code: str = "", cached: bool = True) -> Path:
     """Write the pipeline as KFP's IR YAML, with the image of each step, and return its path.
 
     Each step is told its image, and a cluster's the revision of its `code`. A local runner tells the revision itself:
-    what stands in the IR is in the local cache's keys, and no commit of a comment shall empty the cache.
+    what stands in the IR is in the local cache's keys, and no commit of a comment shall empty the cache. Without
+    `cached` a cluster takes no task from its cache; a local runner is given no cache instead.
     """
     from kfp import compiler
 
@@ -60,12 +61,12 @@ def compile_pipeline(target: Path, images: Mapping[str, str], code: str = "") ->
     target.parent.mkdir(parents=True, exist_ok=True)
     with staged(target) as written:
         compiler.Compiler().compile(brakeline, str(written))
-        _name_images(written, images, code)
+        _fill_in(written, images, code, cached)
     return target
 
 
-def _name_images(pipeline: Path, images: Mapping[str, str], code: str) -> None:
-    """Put the image of each step, and what it is told of itself, into a compiled pipeline."""
+def _fill_in(pipeline: Path, images: Mapping[str, str], code: str, cached: bool) -> None:
+    """Put the image of each step, what it is told of itself, and whether caches count, into a compiled pipeline."""
     import yaml
 
     # Ten times as quick as the parser in Python, where it is built.
@@ -77,6 +78,9 @@ def _name_images(pipeline: Path, images: Mapping[str, str], code: str) -> None:
             container["image"] = images[container["image"]]
             told = {revision.IMAGE: container["image"], **({revision.REVISION: code} if code else {})}
             container["env"] = [{"name": name, "value": value} for name, value in told.items()]
+    for part in () if cached else (documents[0]["root"], *documents[0]["components"].values()):
+        for task in part.get("dag", {}).get("tasks", {}).values():
+            task["cachingOptions"] = {}
     pipeline.write_text(yaml.dump_all(documents, Dumper=dumper, sort_keys=True), encoding="utf-8")
 
 

@@ -61,6 +61,9 @@ def submit(
     reason: Annotated[str, typer.Option(help="Why, for the run's description.")] = "",
     service_account: ServiceAccount = "",
     allow_local_images: LocalImages = False,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Let the cluster skip tasks whose inputs and code are unchanged.")
+    ] = True,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for its end, as `brakeline wait` does.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -78,7 +81,9 @@ def submit(
             auto_deploy=deploy,
         )  # fmt: skip
         way = access(url, namespace)
-        made = cluster.submit(way, wish, idempotency, experiment, reason, allow_local_images, service_account, tell)
+        made = cluster.submit(
+            way, wish, idempotency, experiment, reason, allow_local_images, service_account, tell, cached=cache
+        )
         found = made.facts()
         tell(f"run {made.name} {'started' if made.started else 'was started before'}: {made.page}")
         if wait:
