@@ -119,6 +119,27 @@ def test_a_stranger_is_denied(s3: ObjectStore, tmp_path: Path, monkeypatch: pyte
     assert object_store.SECRET_KEY not in told
 
 
+def test_a_file_of_credentials_is_read(s3: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a mounted secret is, and by its profile; one that holds none is told without a word of what is in it."""
+    s3.objects[AT] = RECORDED.encode()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    refused(UnusableAddress, "no S3 credentials: set", tmp_path / "inputs")
+    file = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    refused(UnusableAddress, f"cannot read {file}", tmp_path / "inputs")
+    keys = f"aws_access_key_id = {object_store.ACCESS_KEY}\naws_secret_access_key = {object_store.SECRET_KEY}\n"
+    file.write_text(f"[default]\n{keys}")
+    assert recordings.bring_in(URI, tmp_path / "inputs").read_text() == RECORDED
+    monkeypatch.setenv("AWS_PROFILE", "other")
+    told = refused(UnusableAddress, "allowed [other] with aws_access_key_id", tmp_path / "inputs")
+    assert object_store.SECRET_KEY not in told
+    file.write_text(f"[other]\n{keys}aws_session_token = a-token\n")
+    assert recordings.bring_in(URI, tmp_path / "inputs").read_text() == RECORDED
+    file.write_text(f"{object_store.SECRET_KEY}\n")
+    assert object_store.SECRET_KEY not in refused(UnusableAddress, "found", tmp_path / "inputs")
+
+
 @pytest.mark.parametrize(
     "endpoint", ["http://store.example:9000", "http://10.0.0.1", "ftp://127.0.0.1", "127.0.0.1:9000", "store"]
 )

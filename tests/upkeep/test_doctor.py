@@ -9,7 +9,7 @@ import pytest
 from brakeline.cli import app
 from typer.testing import CliRunner
 
-from tests.orchestrator.object_store import ObjectStore
+from tests.orchestrator.object_store import ACCESS_KEY, SECRET_KEY, ObjectStore
 from tests.orchestrator.test_recordings import certified
 from tests.upkeep import services as stand_in
 from tests.upkeep.asked import NAMES, doctor, failed
@@ -39,6 +39,20 @@ def test_where_all_is_well_it_ends_with_0(
     assert [one for one in s3.requests if one.startswith("PUT /bucket/brakeline/.doctor-")]
     assert s3.objects == {}
     assert not (tmp_path / "state").exists()
+
+
+def test_the_bucket_is_asked_as_a_file_of_credentials_says(
+    s3: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a mounted secret is; where there is neither file nor variable it says which to set."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    found = doctor(tmp_path / "state")[1]["bucket"]
+    assert (found["status"], "AWS_SHARED_CREDENTIALS_FILE" in found["found"]) == ("failed", True)
+    keys = f"aws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
+    (tmp_path / "credentials").write_text(f"[default]\n{keys}")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    assert doctor(tmp_path / "state")[1]["bucket"]["status"] == "ok"
 
 
 def test_where_nothing_is_named_little_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """Recorded stops from a path or an S3 store, brought into a run's state under their content's sha256.
 
 Who may read and where the store is come from the environment alone: AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID,
-AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_CA_BUNDLE and the rest that S3 clients know.
+AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN or a file of them (AWS_SHARED_CREDENTIALS_FILE, AWS_PROFILE), AWS_CA_BUNDLE and
+the rest that S3 clients know.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
+from brakeline import s3_identity
 from brakeline.whole import CannotWrite, is_full
 
 if TYPE_CHECKING:
@@ -169,7 +171,10 @@ def store(bucket: str) -> "S3Store":
     options["connect_timeout"] = _CONNECT_WITHIN
     if bundle := os.environ.get("AWS_CA_BUNDLE"):
         options["root_certificate"] = _ca_bundle(bundle)
-    config: S3Config = {"endpoint": endpoint} if endpoint else {}
+    try:
+        config: S3Config = {**s3_identity.of_file(bool(endpoint)), **({"endpoint": endpoint} if endpoint else {})}
+    except ValueError as error:
+        raise UnusableAddress(str(error)) from error
     return S3Store(
         bucket,
         config=config,
@@ -200,7 +205,9 @@ def told(uri: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise NoSuchRecording(f"{uri}: no such object") from error
     except (PermissionDeniedError, UnauthenticatedError) as error:
-        known = "AWS_ACCESS_KEY_ID is set" if os.environ.get("AWS_ACCESS_KEY_ID") else "AWS_ACCESS_KEY_ID is not set"
+        names = ("AWS_ACCESS_KEY_ID", s3_identity.FILE)
+        said = [name for name in names if os.environ.get(name)]
+        known = f"{said[0]} is set" if said else "AWS_ACCESS_KEY_ID is not set"
         raise StoreDenies(f"{uri}: the store denies it; {known}") from error
     except InvalidPathError as error:
         raise UnusableAddress(f"{uri}: no key of an object: {_first_line(error)}") from error
