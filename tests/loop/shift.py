@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class Scene:
     now_s: float = 1.8e9
     dry_run: bool = False
     submitter: Counting = field(default_factory=Counting)
+    longest_gap_s: float = math.inf
 
     def __post_init__(self) -> None:
         self.state.mkdir(exist_ok=True)
@@ -64,8 +66,9 @@ class Scene:
     def start_watch(self) -> None:
         """A new watch on the same state, as after a kill."""
         self.watch = Watch(
-            Address(self.server.url), self.rule, self.state, self.submitter, "local", lambda: self.now_s, self.dry_run
-        )
+            Address(self.server.url), self.rule, self.state, self.submitter, "local", lambda: self.now_s, self.dry_run,
+            longest_gap_s=self.longest_gap_s,
+        )  # fmt: skip
 
     def look(self, world: traffic.World | None, rows: int = ROWS, after_s: float = LOOK_S) -> Looked:
         """Some traffic, some time, and a look."""

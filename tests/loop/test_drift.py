@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -191,6 +192,27 @@ def test_a_server_that_is_down_is_told_and_no_reason(
     assert scene.watch.pause_s(30.0) == 30.0
     assert max(scene.memory["held_s"].values()) <= max(held_s.values()) + 2 * 30.0
     assert scene.submitter.keys == []
+
+
+def test_time_in_which_the_watch_stood_still_does_not_count(scene: Scene, world: traffic.World) -> None:
+    """A condition that holds before a stop and after it held no longer for the time of the stop; soon after, it has.
+
+    A clock's looks may be as far apart as it makes them.
+    """
+    scene.longest_gap_s = 120.0
+    scene.start_watch()
+    scene.looks(world, 2)
+    scene.looks(world.slick(), 3)
+    held_s = max(scene.memory["held_s"].values())
+    scene.start_watch()
+    assert scene.look(world.slick(), after_s=7200.0).status == "pending"
+    assert max(scene.memory["held_s"].values()) == held_s
+    assert [line["seconds"] for line in scene.said("stood_still")] == [7200.0]
+    assert scene.look(world.slick(), after_s=100.0).status == "pending"
+    assert max(scene.memory["held_s"].values()) == held_s + 100.0
+    scene.longest_gap_s = math.inf
+    scene.start_watch()
+    assert scene.look(world.slick(), after_s=7200.0).status == "submitted"
 
 
 def test_what_is_no_server_of_ours_is_refused_in_words() -> None:

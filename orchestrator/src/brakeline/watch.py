@@ -1,6 +1,7 @@
 """Looks at a server, and a run where the rule held for long enough: decided once, submitted once, told why."""
 
 import fcntl
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -81,12 +82,17 @@ class Watch:
         dry_run: bool = False,
         wait: bool = False,
         look: Callable[[Address], Look] = server_metrics.look,
+        longest_gap_s: float = math.inf,
     ) -> None:
-        """Go on where the last watch ended. Raises Refused for a memory that no watch wrote."""
+        """Go on where the last watch ended, whose time counts unless it ended more than `longest_gap_s` ago.
+
+        Raises Refused for a memory that no watch wrote.
+        """
         self._address, self._rule, self._state, self._submitter = address, rule, state, submitter
         self._to, self._now, self._dry_run, self._wait, self._look = to, now, dry_run, wait, look
         self._log, self._memory = WatchLog(state), watch_state.read(state)
         self._started_command = self._has_looked = False
+        self._longest_gap_s = longest_gap_s
 
     def step(self) -> Looked:
         """One look, what follows from it, and what is still open from before.
@@ -143,8 +149,13 @@ class Watch:
             memory.add(seen.counts if restarted else seen.counts - memory.seen, now_s, self._rule.window_s)
         if memory.failing_since_s is not None:
             self._log.note(now_s, "looks_again", seconds=round(now_s - memory.failing_since_s, 1))
-        # Where a look between failed, nobody knows what held since the last good one.
-        passed_s = max(now_s - memory.looked_s, 0.0) if memory.failing_since_s is None else 0.0
+        passed_s = max(now_s - memory.looked_s, 0.0)
+        stood_still = passed_s > self._longest_gap_s and memory.failing_since_s is None
+        if stood_still:
+            self._log.note(now_s, "stood_still", seconds=round(passed_s, 1))
+        # Where a look between failed, or there was none, nobody knows what held since the last good one.
+        if stood_still or memory.failing_since_s is not None:
+            passed_s = 0.0
         memory.seen, memory.started, memory.looked_s = seen.counts, seen.started, now_s
         memory.failures, memory.failing_since_s = 0, None
         self._keep_baseline(seen, now_s)

@@ -1,6 +1,7 @@
 """`brakeline watch`: a run where the stated rule of drift holds."""
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 _OFF = "or off"
+_SLOW_LOOK_S = 60.0
 
 
 @app.command("watch")
@@ -89,7 +91,11 @@ def _look(
     address = Address(server, token_file, ca_file)
     with watching.alone(state):
         watching.end_by_signals(submitter)
-        watch = watching.Watch(address, rule, state, submitter, to, time.time, dry_run, wait=once)
+        # A clock's looks are as far apart as it makes them; one's own that are not are looks that were missed.
+        gap_s = math.inf if once else 2 * interval_s + _SLOW_LOOK_S
+        watch = watching.Watch(
+            address, rule, state, submitter, to, time.time, dry_run, wait=once, longest_gap_s=gap_s
+        )
         while True:
             looked = watch.step()
             _print(looked, once, as_json)
