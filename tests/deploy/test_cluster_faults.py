@@ -38,6 +38,27 @@ def test_a_passing_fault_changes_nothing_for_the_caller(place: Place, kind: str,
     assert (place.standing().version, place.standing().previous) == ("2", "1")
 
 
+def test_a_change_whose_every_answer_was_lost_is_taken_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """69 after six tries, though it was made: what was proven serves again, and nothing is said to be of others."""
+    monkeypatch.setattr("brakeline_deploy.kube._LONGEST_PAUSE_S", 0.05)
+    one = place.release("1")
+    place.roll_out(one)
+    place.api.faults.append(Fault("APPLY", "lost", 6))
+    with pytest.raises(ServiceUnavailable):
+        place.roll_out(place.release("2", 3.0))
+    assert place.uri == one.uri
+    assert (place.standing().version, place.standing().proven) == ("1", "1")
+    told = capfd.readouterr().err
+    assert '"rolled_back"' in told
+    assert "not_rolled_back" not in told
+    place.api.faults.append(Fault("APPLY", "500", 6))
+    with pytest.raises(ServiceUnavailable):
+        place.roll_out(place.release("3", 4.0))
+    assert "rolled_back" not in capfd.readouterr().err, "what was not made is not taken back"
+
+
 def test_an_api_that_stays_down_ends_with_69(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """After some tries it is unavailable, with its own words, and nothing was changed."""
     monkeypatch.setattr("brakeline_deploy.kube._LONGEST_PAUSE_S", 0.05)

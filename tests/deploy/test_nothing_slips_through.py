@@ -12,11 +12,11 @@ from threading import Thread
 from typing import Any, ClassVar
 
 import pytest
-from brakeline_deploy import kube, s3_store
+from brakeline_deploy import kube, places, rollout, s3_store
 from brakeline_deploy.s3_store import RemoteStore
 from brakeline_deploy.store import ModelStore
 from stepkit import objects
-from stepkit.errors import StepError, UsageError
+from stepkit.errors import ServiceUnavailable, StepError, UsageError
 
 from tests.conftest import Done, command
 from tests.deploy.conftest import write_kubeconfig
@@ -87,6 +87,35 @@ def test_an_answer_that_nobody_thought_of_is_no_proof(outputs: object, tmp_path:
     assert done.code != 0
     assert '"rolled_back"' in done.stderr
     assert store.primary() == "1"
+
+
+@pytest.mark.parametrize("written", [True, False])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_switch_whose_answer_was_lost_is_taken_back(
+    written: bool, first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The store breaks off while the pointer is written, done or not: nothing unproven is the primary afterwards."""
+    store, two = proven(tmp_path, *(() if first else ("1",))), release(tmp_path, "2", 3.0)
+    write, asked = ModelStore.write, list[str]()
+
+    def broken_off(self: ModelStore, file: str, content: bytes) -> None:
+        asked.append(file)
+        if written or len(asked) > 1:
+            write(self, file, content)
+        if len(asked) == 1:
+            raise ServiceUnavailable("the answer was lost")
+
+    monkeypatch.setattr(ModelStore, "write", broken_off)
+    with (
+        answering(two, []) as server,
+        rollout.admitted(two.registered, two.verdict, two.model) as admitted,
+        places.opened(places.Asked(str(tmp_path / "store"), NAME, server), at_work=True) as target,
+        pytest.raises(ServiceUnavailable, match="the answer was lost"),
+    ):
+        rollout.apply(target, admitted)
+    assert asked[0] == "serving.json"
+    assert store.primary() == (None if first else "1")
+    assert ("rolled_back" in capfd.readouterr().err) is written
 
 
 @pytest.mark.parametrize(

@@ -87,9 +87,13 @@ class KServeTarget:
         url = self._probe.wait_for(served)
         return Proof(url, self._probe.ask_golden(url, release.golden()))
 
-    def restore(self, before: Before) -> None:
+    def restore(self, before: Before) -> bool:
         """See `Target`. What was there but never proven gets back the values that it had."""
-        served, live = self._served_now(), self._cluster.get(self._place.service)
+        if self._served is None:
+            return False
+        served, live = self._served, self._cluster.get(self._place.service)
+        if _rollout_of(live) == _rollout_of(self._seen):
+            return False
         if live is None or manifest.annotation(live, manifest.ROLLOUT) != served.rollout:
             raise Overtaken(f"{self._name}: somebody else changed it meanwhile; what they did stands")
         if before.version is not None:
@@ -103,6 +107,7 @@ class KServeTarget:
             self._cluster.apply(kept)
         else:
             self._cluster.delete(self._place.service, live["metadata"]["uid"])
+        return True
 
     def remember(self, release: Release) -> None:
         """See `Target`."""

@@ -37,8 +37,8 @@ class LocalTarget:
     def put(self, release: Release) -> None:
         """See `Target`. The graph is in the store, whole and of the right sha256, before anything points to it."""
         self._store.install(release.model, release.version, release.sha256)
-        self._store.serve(release.version)
         self._put = release.version
+        self._store.serve(release.version)
 
     def prove(self, release: Release) -> Proof:
         """See `Target`."""
@@ -46,10 +46,13 @@ class LocalTarget:
         server.wait_for(release.version, release.sha256, self._patience_s)
         return Proof(server.url, server.prove(release.version, release.golden()))
 
-    def restore(self, before: Before) -> None:
+    def restore(self, before: Before) -> bool:
         """See `Target`."""
+        if self._put is None or self._store.primary() == before.version:
+            return False
         self._require_mine()
         self._store.serve(before.version)
+        return True
 
     def remember(self, release: Release) -> None:
         """See `Target`."""

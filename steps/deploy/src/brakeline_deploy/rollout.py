@@ -52,8 +52,9 @@ def apply(target: Target, release: Release) -> dict[str, Any]:
     target.reach()
     before = target.hold()
     tell(target, release)
-    target.put(release)
     try:
+        # A change whose answer was lost was made, perhaps: it is taken back like one that cannot be proven.
+        target.put(release)
         proof = target.prove(release)
     except Overtaken:
         raise
@@ -91,7 +92,8 @@ def tell(target: Target, release: Release) -> Plan:
 
 def _restore(target: Target, release: Release, before: Before, error: Exception) -> None:
     try:
-        target.restore(before)
+        if not target.restore(before):
+            return
     except StepError as failure:
         diary.error(
             "not_rolled_back",

@@ -138,8 +138,8 @@ class Target(Protocol):
         """Wait until exactly this version answers, and compare its golden request. Raises StepError."""
         ...
 
-    def restore(self, before: Before) -> None:
-        """Let what was held take over again."""
+    def restore(self, before: Before) -> bool:
+        """Let what was held take over again; whether it had to, since what was put, or half put, had taken over."""
         ...
 
     def remember(self, release: Release) -> None:
