@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ from brakeline_deploy import places, rollout
 from brakeline_deploy.target import Overtaken, Standing, Target, Trial
 from stepkit.errors import ArtifactAltered, Refused, TryAgain, UsageError
 
-from tests.conftest import command
+from tests.conftest import BIN, command
 from tests.deploy.releases import NAME, Made, release
 from tests.orchestrator import object_store
 from tests.serving.conftest import Server, start
@@ -177,6 +179,36 @@ def test_a_shadow_that_differs_is_removed_and_says_by_how_much(start: Start, tmp
     with traffic(server, one, two):
         held = try_out(store, server, two, Trial(200, 5.0, 0.95))
     assert held["version"] == "2", "what was counted before the trial does not count in it"
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("kept", ["folder", "s3"])
+def test_a_trial_that_is_ended_leaves_no_shadow(
+    start: Start, tmp_path: Path, kept: str, how: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM or Ctrl-C while requests are compared: within a second it is gone, so is the turn; the primary stays."""
+    with object_store.serving() as s3:
+        for key, value in s3.environment().items():
+            monkeypatch.setenv(key, value)
+        store = "s3://bucket/models" if kept == "s3" else str(tmp_path / "store")
+        server = start("--model-store", store)
+        roll_out(store, server, release(tmp_path, "1"))
+        two = release(tmp_path, "2", 2.001)
+        words = [BIN / "brakeline-deploy", "apply", *two.words(), "--endpoint", tmp_path / "endpoint", "--server",
+                 server.url, "--model-store", store, "--shadow", "--after-requests", "1000000"]  # fmt: skip
+        child = subprocess.Popen([str(word) for word in words], stderr=subprocess.PIPE, text=True)
+        assert child.stderr is not None
+        while '"comparing"' not in child.stderr.readline():
+            assert child.poll() is None
+        with places.opened(places.Asked(store, NAME)) as target:
+            assert target.standing().shadow == "2"
+            child.send_signal(how)
+            # 0.5 s above the promise: the test machine may be busy.
+            assert child.wait(1.5) != 0
+            assert '"shadow_removed"' in child.stderr.read()
+            assert (target.standing().version, target.standing().shadow) == ("1", None)
+        assert roll_out(store, server, two)["version"] == "2", "nobody waits for a turn that nobody has"
+        server.stop()
 
 
 def test_a_shadow_without_traffic_is_removed(start: Start, tmp_path: Path) -> None:

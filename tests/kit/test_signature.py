@@ -1,6 +1,7 @@
 """Options of a step: what their parsers take, and what they refuse."""
 
 import json
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -83,6 +84,19 @@ def test_told_to_end_a_step_says_only_that(tmp_path: Path) -> None:
         assert ended.code == 143
         assert ended.error["event"] == "Terminated"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_told_to_end_a_step_takes_back_what_it_did_to_the_world(tmp_path: Path) -> None:
+    """All that is open, whatever fails among it, which is told; what takes longer than there is time is told too."""
+    ended = toy("occupy", "--place", str(tmp_path))
+    assert (ended.code, list(tmp_path.iterdir())) == (143, [])
+    assert "never made" in ended.stderr
+    began = time.monotonic()
+    ended = toy("occupy", "--place", str(tmp_path), "--seconds", "30")
+    assert ended.code == 143
+    assert time.monotonic() - began < 10, "the start of a process, and the second that it has to end"
+    assert '"not_taken_back"' in ended.stderr
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def toy(*words: str) -> Done:

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Annotated
 
-from stepkit import artifacts
+from stepkit import artifacts, ending
 from stepkit.app import Result, StepApp
 from stepkit.errors import TryAgain, UsageError
 from stepkit.executor import ExecutorInput
@@ -93,6 +94,25 @@ def linger(kept: Output) -> Result:
         kept.read_text()
 
 
+def occupy(
+    place: Annotated[str, text("Folder of the world")],
+    seconds: Annotated[int, whole_number("How long it takes to leave [s]")] = 0,
+) -> Result:
+    """Make folders that are not artifacts, and ask to be ended within."""
+
+    def leave(name: str) -> None:
+        time.sleep(seconds)
+        (Path(place) / name).rmdir()
+
+    with ending.taking_back(lambda: leave("a")), ending.taking_back(lambda: leave("b")):
+        for name in ("a", "b"):
+            (Path(place) / name).mkdir()
+        with ending.taking_back(lambda: leave("never made")):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+    return Result()
+
+
 @app.question("--list-toys")
 def toys(_: str) -> str:
     """List the toys."""
@@ -115,6 +135,7 @@ app.step("tell")(tell)
 app.step("hand")(hand)
 app.step("choose")(choose)
 app.step("linger")(linger)
+app.step("occupy", of_the_world=True)(occupy)
 
 if __name__ == "__main__":
     app()

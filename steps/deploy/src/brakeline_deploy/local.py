@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from stepkit import diary
-from stepkit.errors import ArtifactAltered, Refused, StepError, UsageError
+from stepkit import diary, ending
+from stepkit.errors import ArtifactAltered, Refused, UsageError
 from stepkit.verdict import MODEL_FILE
 
 from brakeline_deploy import differences, shadow
@@ -95,13 +95,12 @@ class LocalTarget:
         if before not in (None, release.version):
             diary.warn("shadow_replaced", message=f"version {before} was the shadow until now", version=before)
         try:
-            server.wait_for(release.version, release.sha256, self._patience_s, as_primary=False)
-            values = server.prove(release.version, release.golden())
-            found = shadow.try_out(server, release.version, trial, patience_s) if trial else {}
-        except StepError as error:
-            if (store.pointer() or {}).get("shadow") == release.version:
-                store.shadow(None)
-            diary.warn("shadow_removed", message=f"the shadow is removed: {error}", version=release.version)
+            with ending.taking_back(lambda: self._end_shadow(release.version, "SIGTERM")):
+                server.wait_for(release.version, release.sha256, self._patience_s, as_primary=False)
+                values = server.prove(release.version, release.golden())
+                found = shadow.try_out(server, release.version, trial, patience_s) if trial else {}
+        except BaseException as error:
+            self._end_shadow(release.version, str(error) or type(error).__name__)
             raise
         about = {"version": store.primary(), "shadow": release.version, "values_proven": values}
         return {"url": server.url, **about, "compared": found}
@@ -112,6 +111,11 @@ class LocalTarget:
             f"--canary-percent: version {release.version} gets no {percent} %, since the server gives no shares of its "
             "requests; --shadow gives it a copy of all of them"
         )
+
+    def _end_shadow(self, version: str, why: str) -> None:
+        if (self._store.pointer() or {}).get("shadow") == version:
+            self._store.shadow(None)
+            diary.warn("shadow_removed", message=f"the shadow is removed: {why}", version=version)
 
     def _require_mine(self) -> None:
         now = self._store.primary()

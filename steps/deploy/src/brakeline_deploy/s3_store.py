@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stepkit import diary, objects
+from stepkit import diary, ending, objects
 from stepkit.errors import ArtifactAltered, ObjectAltered, ObjectMissing, StepError, TryAgain
 from stepkit.verdict import MODEL_FILE, model_sha256
 
@@ -76,14 +76,18 @@ class RemoteStore(Store):
         renewal = threading.Thread(target=self._renew, args=(mine, ended), daemon=True)
         renewal.start()
         try:
-            yield
+            with ending.taking_back(lambda: self._give_back(mine)):
+                yield
         finally:
             ended.set()
             renewal.join()
-            # What cannot be given back ends by itself.
-            with suppress(StepError):
-                if self._holder()[0] == mine:
-                    objects.delete(self.address(_TURN))
+            self._give_back(mine)
+
+    def _give_back(self, mine: str) -> None:
+        # What cannot be given back ends by itself.
+        with suppress(StepError):
+            if self._holder()[0] == mine:
+                objects.delete(self.address(_TURN))
 
     def _claim(self, mine: str) -> None:
         if objects.claim(self.address(_TURN), _lease(mine)):

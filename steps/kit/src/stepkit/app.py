@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 import stepkit
-from stepkit import artifacts, diary, executor, signature
+from stepkit import artifacts, diary, ending, executor, signature
 from stepkit.errors import SOFTWARE, StepError, TryAgain
 from stepkit.signature import Signature
 from stepkit.work import Result, Work
@@ -217,6 +217,7 @@ def _end_on_sigterm(clean_up: Callable[[], None]) -> None:
     def wait() -> None:
         signal.sigwait({signal.SIGTERM})
         _ENDING.set()
+        ending.take_back()
         clean_up()
         diary.error("Terminated", message="ended by SIGTERM", exit_code=_TERMINATED)
         sys.stderr.flush()
