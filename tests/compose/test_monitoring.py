@@ -165,6 +165,30 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         made.down()
 
 
+@pytest.mark.parametrize("flavour", project.FLAVOURS)
+def test_it_comes_up_under_either_compose(flavour: str) -> None:
+    """Server and Prometheus alone, as well as behind the chain: both are healthy, and the server is read."""
+    words = project.program(flavour)
+    engine.built()
+    store.reference("prometheus")
+    made = Project(words, f"brakeline-test-watches-{os.getpid()}")
+    try:
+        done = made.call("--profile", "monitoring", "up", "-d", "prometheus")
+        assert done.code == 0, done.out
+        wait_until(lambda: _health(made) == "healthy", "it does not get healthy")
+        asked = Prometheus(f"http://127.0.0.1:{port(made, 'prometheus', 9090)}")
+        wait_until(lambda: asked.numbers("up") == [1.0], "the server is not read")
+        assert asked.query("brakeline_model_info") == []
+    finally:
+        made.down()
+
+
+def _health(made: Project) -> str:
+    container = made.container("prometheus")
+    container.reload()
+    return str(container.attrs["State"]["Health"]["Status"])
+
+
 def test_the_rules_are_the_manifests(watched: Watched) -> None:
     """Each rule by its name, in its order, with its words; none has failed."""
     wait_until(lambda: all(rule["health"] == "ok" for rule in watched.prometheus.rules()), "rules are not well")

@@ -115,10 +115,10 @@ CLUSTER = (
     ),
     Case(
         "BrakelineVolumeNearlyFull",
-        {f'kubelet_volume_stats_available_bytes{{namespace="{NAMESPACE}",persistentvolumeclaim="p"}}': gauge(9e8)},
+        {f'kubelet_volume_stats_available_bytes{{namespace="{NAMESPACE}",persistentvolumeclaim="p"}}': gauge(9.5e8)},
         900,
         {"namespace": NAMESPACE, "persistentvolumeclaim": "p"},
-        "Of volume p 9% is left, the limit is 10%.",
+        "Of volume p 9.5% is left, the limit is 10%.",
         {
             "a tenth is left": {
                 f'kubelet_volume_stats_available_bytes{{namespace="{NAMESPACE}",persistentvolumeclaim="p"}}': gauge(1e9)

@@ -68,9 +68,9 @@ def margin(short: float) -> dict[str, str]:
     return histogram("brakeline_margin_metres", {"0.0": short * ROWS, "+Inf": ROWS}, ',version="3"')
 
 
-def shadow(apart: float) -> dict[str, str]:
+def shadow(apart: float, rows: float = ROWS) -> dict[str, str]:
     """Shadow less primary, by the share more than half a metre apart; half of them to each side."""
-    by = {"-0.5": apart / 2 * ROWS, "0.5": (1 - apart / 2) * ROWS, "+Inf": ROWS}
+    by = {"-0.5": apart / 2 * rows, "0.5": (1 - apart / 2) * rows, "+Inf": rows}
     return histogram("brakeline_shadow_difference_metres", by, ',version="4"')
 
 

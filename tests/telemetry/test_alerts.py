@@ -31,10 +31,12 @@ def test_an_alert_fires_at_its_step_and_alone(case: Case, tmp_path: Path) -> Non
     rule = manifests.alerts()[case.alert]
     told = Alert({**case.labels, "severity": rule.severity}, {**rule.annotations, "description": case.says})
     firing = [(case.first_s - case.step_s, case.alert, []), (case.first_s, case.alert, [told])]
+    true = [_never(case.end_s, f'alertname!~"{"|".join({case.alert, *case.beside})}"')]
     if case.over_s is not None:
-        firing += [(case.over_s - case.step_s, case.alert, [told]), (case.over_s, case.alert, [])]
-    others = f'alertname!~"{"|".join({case.alert, *case.beside})}"'
-    scene = Scene("fires", healthy.but(case.fires), firing, [_never(case.end_s, others)], case.step_s)
+        fires = f'ALERTS{{alertname="{case.alert}",alertstate="firing"}}'
+        true.append((case.over_s - case.step_s, f"count({fires}) == bool 1"))
+        true.append((case.over_s, f"vector(1) unless on () {fires}"))
+    scene = Scene("fires", healthy.but(case.fires), firing, true, case.step_s)
     promtool.check(tmp_path, [scene], rule.file)
 
 
