@@ -17,7 +17,7 @@ from brakeline_deploy.target import Standing, Target
 from tests.conftest import Done, command
 from tests.crds import RELEASES
 from tests.deploy import kubernetes_api
-from tests.deploy.controller import Controller, at_work
+from tests.deploy.controller import Controller, at_work, normalize_mode
 from tests.deploy.kubernetes_api import NAMESPACE, TOKEN
 from tests.deploy.releases import NAME, Made, release
 from tests.serving.certificates import make_certificate
@@ -120,6 +120,8 @@ def place(product: str, tmp_path: Path, certificate: tuple[Path, Path]) -> Itera
     (tmp_path / "token").write_text(POD_TOKEN)
     with ExitStack() as stack:
         api = stack.enter_context(kubernetes_api.serving(kubernetes_api.schema(product), context))
+        if product != "rhoai-2.22":
+            api.webhook = normalize_mode
         models = Controller(api, NAME, tmp_path, {}, tmp_path / "token")
         controller = stack.enter_context(at_work(models))
         yield Place(api, controller, tmp_path, write_kubeconfig(tmp_path, api.url, certificate[0]))

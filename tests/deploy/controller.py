@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import socket
 import subprocess
@@ -17,6 +18,16 @@ from typing import Any, Protocol
 from tests.conftest import BIN
 
 LOOK_S = 0.03
+_MODE = "serving.kserve.io/deploymentMode"
+_NOT_OF_PODS = {
+    "annotations",
+    "labels",
+    "minReplicas",
+    "maxReplicas",
+    "scaleMetric",
+    "scaleTarget",
+    "deploymentStrategy",
+}
 
 
 @dataclass
@@ -79,6 +90,25 @@ class Holder(Protocol):
 
     def tell(self, name: str, status: dict[str, Any]) -> None:
         """Write its status."""
+
+
+def template(content: dict[str, Any]) -> str:
+    """What KServe's pods are made of; where it changes they are replaced.
+
+    Labels and annotations of the service are handed on, and the predictor's come before them
+    (kserve/kserve, pkg/controller/v1beta1/inferenceservice/components/predictor.go).
+    """
+    metadata, predictor = content["metadata"], content["spec"]["predictor"]
+    handed = [metadata.get(kind, {}) | predictor.get(kind, {}) for kind in ("labels", "annotations")]
+    of_pods = {key: value for key, value in predictor.items() if key not in _NOT_OF_PODS}
+    return json.dumps([*handed, of_pods], sort_keys=True)
+
+
+def normalize_mode(content: dict[str, Any]) -> None:
+    """What KServe's webhook does since 0.16: `Standard` is its word for `RawDeployment`."""
+    annotations = content["metadata"].get("annotations", {})
+    if annotations.get(_MODE, "RawDeployment") == "RawDeployment":
+        content["metadata"].setdefault("annotations", {})[_MODE] = "Standard"
 
 
 @dataclass

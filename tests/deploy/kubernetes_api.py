@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -73,6 +73,9 @@ class Api:
     )
     faults: list[Fault] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    # What admission makes of an object, after its fields have owners; and every object that was stored, in turn.
+    webhook: Callable[[dict[str, Any]], None] = lambda _: None
+    history: list[dict[str, Any]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _version: int = 100
 
@@ -115,12 +118,14 @@ class Api:
             owned.apply(wanted, manager)
             owned.content |= {"apiVersion": wanted["apiVersion"], "kind": wanted["kind"]}
             owned.content = self.schema.defaulted(owned.content)
+            self.webhook(owned.content)
             if problems := self.schema.invalid(owned.content):
                 raise Refusal(422, "Invalid", f'InferenceService.{GROUP} "{name}" is invalid: {"; ".join(problems)}')
             self._stamp(owned, changed_spec=spec != json.dumps(owned.content.get("spec"), sort_keys=True))
             if dry_run:
                 return owned.content
             self.objects[name] = owned
+            self.history.append(json.loads(json.dumps(owned.content)))
             return self.get(name)
 
     def edit(self, name: str, manager: str, wanted: dict[str, Any]) -> None:

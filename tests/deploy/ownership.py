@@ -50,6 +50,7 @@ class Owned:
         for path, value in fresh.items():
             _put(self.content, path, copy.deepcopy(value))
         self.managers[manager] = set(fresh)
+        self.managers = {name: paths for name, paths in self.managers.items() if paths}  # who owns nothing is gone
 
     def managed_fields(self) -> list[dict[str, Any]]:
         """As `metadata.managedFields` tells it."""

@@ -39,7 +39,7 @@ def release(folder: Path, version: str, scale: float = 2.0, passed: bool = True,
         "outputs": {"way_m": [10.0 * scale, None], "unfit": [0.0, 1.0]},
     }
     (at / "model" / "golden.json").write_text(json.dumps(golden))
-    sha256, uri = verdict.model_sha256(at / "model"), f"s3://models/{version}"
+    sha256, uri = verdict.model_sha256(at / "model"), f"s3://models/{version}/"
     gate = {"name": "any", "passed": passed, "value": 0.0, "limit": 1.0}
     judged = {"schema_version": 2, "passed": passed, "gates": [gate], "model_sha256": sha256, "contract_version": 1}
     (at / "verdict").write_text(json.dumps(verdict.sealed(judged)))

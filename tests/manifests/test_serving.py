@@ -131,7 +131,9 @@ def test_git_holds_nothing_that_a_deployment_changes(service: Manifest) -> None:
     """What manifests and brakeline-deploy both set is the same for every version, sizing aside, which is Git's."""
     release = Release("n", "7", "a" * 64, HOUSE, {"registered_model_id": "3", "model_version_id": "4"}, "s3://a/b")
     place = ClusterPlace(OURS, SERVICE, account=RUNTIME)
-    deployed = manifest.applied(place, manifest.content(place, release, "r"), [{"version": "7"}], {"version": "7"})
+    deployed = manifest.applied(
+        place, manifest.content(place, release, "r", "2026-03-01T12:00:00Z"), [{"version": "7"}], {"version": "7"}
+    )
     ours, theirs = leaves(service.content), leaves(deployed)
     shared = ours.keys() & theirs.keys()
     assert {path for path in shared if ours[path] != theirs[path]} <= {("spec", "predictor", "minReplicas")}

@@ -8,7 +8,7 @@ from typing import Any
 from stepkit import diary
 from stepkit.errors import Refused, StepError, UsageError
 
-from brakeline_deploy import differences, manifest
+from brakeline_deploy import differences, manifest, sharing
 from brakeline_deploy.access import Access
 from brakeline_deploy.kube import Changed, Cluster, Denied
 from brakeline_deploy.manifest import Content
@@ -50,7 +50,7 @@ class KServeTarget:
     def plan(self, release: Release) -> Plan:
         """See `Target`. The cluster itself says what would be, where the account may ask it."""
         live = self._cluster.get(self._place.service)
-        wanted = self._wanted(manifest.content(self._place, release, _new_rollout()), live)
+        wanted = sharing.left_to_others(self._wanted(self._content(release, live), live), live)
         try:
             then = self._cluster.apply(wanted, force=self._take_over, dry_run=True)
         except Denied as error:
@@ -78,7 +78,7 @@ class KServeTarget:
 
     def put(self, release: Release) -> None:
         """See `Target`. Raises Conflict for fields of others, Overtaken where it changed since it was held."""
-        self._served = manifest.content(self._place, release, _new_rollout())
+        self._served = self._content(release, self._seen)
         self._change(lambda live: self._wanted(self._served_now(), live), self._seen)
 
     def prove(self, release: Release) -> Proof:
@@ -98,13 +98,10 @@ class KServeTarget:
             raise Overtaken(f"{self._name}: somebody else changed it meanwhile; what they did stands")
         if before.version is not None:
             again = manifest.of_entry(before.content)
-            self._change(lambda live: self._wanted(again, live), live)
-        elif before.content:
-            wanted = manifest.applied(self._place, served, [])
-            former = before.content["live"]
-            kept = manifest.as_before(wanted, former)
-            kept["metadata"] |= {key: wanted["metadata"][key] for key in ("name", "namespace")}
-            self._cluster.apply(kept)
+            self._change(lambda live: self._wanted(again, live), live, is_past=True)
+        elif before.content or sharing.is_shared(live):
+            former = before.content["live"] if before.content else None
+            self._cluster.apply(sharing.given_back(manifest.applied(self._place, served, []), former, live))
         else:
             self._cluster.delete(self._place.service, live["metadata"]["uid"])
         return True
@@ -123,7 +120,7 @@ class KServeTarget:
             return manifest.applied(self._place, served, [*past, entry], {"version": release.version, "at": _now()})
 
         live = self._cluster.get(self._place.service)
-        self._change(wanted, live)
+        self._change(wanted, live, is_past=True)
 
     def roll_back(self, why: str, admit: Admit = anything) -> dict[str, Any]:
         """See `Target`. One apply changes what serves and what is remembered; then it is waited for."""
@@ -138,7 +135,7 @@ class KServeTarget:
         again = manifest.of_entry(past[-1])
         admit(again.version, again.sha256)
         event = {"back_to": again.version, "instead_of": now, "why": why, "at": _now()}
-        self._change(lambda _: manifest.applied(self._place, again, past, event), live)
+        self._change(lambda _: manifest.applied(self._place, again, past, event), live, is_past=True)
         url = self._probe.wait_for(again)
         return {"version": again.version, "instead_of": now, "why": why, "confirmed": True, "url": url}
 
@@ -168,17 +165,17 @@ class KServeTarget:
         if not entries or entries[-1]["rollout"] != _rollout_of(live):
             raise Refused(f"{self._name}: a canary stands beside a proven version, and there is none; apply one first")
         stable = manifest.of_entry(entries[-1])
-        tried = manifest.content(self._place, release, _new_rollout())
+        tried = self._content(release, live)
         served = manifest.applied(self._place, stable, entries, manifest.last(live))
         wanted = manifest.with_canary(served, tried, percent)
-        self._probe.require_canary(wanted)
-        self._change(lambda _: wanted, live)
+        self._probe.require_canary(sharing.left_to_others(wanted, live, is_past=True))
+        self._change(lambda _: wanted, live, is_past=True)
         try:
             url = self._probe.wait_for_canary(tried, release.golden())
         except Overtaken:
             raise
         except StepError as error:
-            self._change(lambda _: served, self._cluster.get(self._place.service))
+            self._change(lambda _: served, self._cluster.get(self._place.service), is_past=True)
             diary.warn("canary_removed", message=f"the canary is removed: {error}", version=release.version)
             raise
         return {"url": url, "version": stable.version, "canary": release.version, "percent": percent}
@@ -188,7 +185,7 @@ class KServeTarget:
             raise UsageError(f"{self._name} has a canary, and nothing was proven to go back to")
         stable = manifest.of_entry(entries[-1])
         event = {"back_to": stable.version, "instead_of": tried.get("version"), "why": why, "at": _now()}
-        self._change(lambda _: manifest.applied(self._place, stable, entries, event), self._seen)
+        self._change(lambda _: manifest.applied(self._place, stable, entries, event), self._seen, is_past=True)
         url = self._probe.wait_for(stable)
         return {
             "version": stable.version,
@@ -198,17 +195,28 @@ class KServeTarget:
             "url": url,
         }
 
+    def _content(self, release: Release, live: dict[str, Any] | None) -> Content:
+        since = manifest.since(live, release, _now())
+        return manifest.content(self._place, release, _new_rollout(), since)
+
     def _wanted(self, served: Content, live: dict[str, Any] | None) -> dict[str, Any]:
         return manifest.applied(self._place, served, manifest.proven(live), manifest.last(live))
 
-    def _change(self, wanted: Callable[[dict[str, Any] | None], dict[str, Any]], live: dict[str, Any] | None) -> None:
+    def _change(
+        self,
+        wanted: Callable[[dict[str, Any] | None], dict[str, Any]],
+        live: dict[str, Any] | None,
+        *,
+        is_past: bool = False,
+    ) -> None:
         """Apply to the very object that was read; where only its status moved meanwhile, read it again and go on.
+        What is others' to say is left to them.
 
         Raises Overtaken where what it serves changed, unless it was this very change whose answer was lost.
         """
         known = live
         for _ in range(_TRIES):
-            body = wanted(live)
+            body = sharing.left_to_others(wanted(live), live, is_past=is_past)
             if live is not None:
                 body["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
             try:

@@ -1,8 +1,11 @@
 """The InferenceService as it is applied, and what the annotations of one remember of its versions.
 
-`brakeline/version`, `/sha256`, `/rollout` name what is applied; `brakeline/proven` lists what was proven in service,
-each with all that it takes to serve it again; `brakeline/last` says what happened last, and `brakeline/canary` what is
-tried.
+`brakeline/version`, `/sha256`, `/since`, `/rollout` name what is applied; `brakeline/proven` lists what was proven in
+service, each with all that it takes to serve it again; `brakeline/last` says what happened last, and `brakeline/canary`
+what is tried.
+
+KServe copies annotations to the pods, and one that changes there replaces them all. So the pods are told the same of
+what may change while a version serves: an annotation of the predictor comes before one of the service.
 """
 
 import copy
@@ -18,10 +21,17 @@ from brakeline_deploy.target import ClusterPlace, Release
 
 API_VERSION, KIND = "serving.kserve.io/v1beta1", "InferenceService"
 VERSION, SHA256, ROLLOUT = "brakeline/version", "brakeline/sha256", "brakeline/rollout"
-PROVEN, LAST, CANARY = "brakeline/proven", "brakeline/last", "brakeline/canary"
+PROVEN, LAST, CANARY, SINCE = "brakeline/proven", "brakeline/last", "brakeline/canary", "brakeline/since"
+_HIDDEN = dict.fromkeys((ROLLOUT, PROVEN, LAST, CANARY), "see the InferenceService")
 _MODE, _AUTH = "serving.kserve.io/deploymentMode", "security.opendatahub.io/enable-auth"
 _VISIBLE, _DASHBOARD = "networking.kserve.io/visibility", "opendatahub.io/dashboard"
 _LINEAGE = "modelregistry.opendatahub.io"
+MODE = ("metadata", "annotations", _MODE)
+# What a deployment is about, beside annotations of its own: never another's to say.
+OWN = {
+    ("spec", "predictor", "model", "storageUri"),
+    *(("metadata", "labels", f"{_LINEAGE}/{key}") for key in ("registered-model-id", "model-version-id", "name")),
+}
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _MOST_REMEMBERED = 8
 _CONTAINER = "kserve-container"  # what KServe calls a predictor's container
@@ -44,9 +54,12 @@ class Content:
         return {**self.__dict__, "at": at}
 
 
-def content(place: ClusterPlace, release: Release, rollout: str) -> Content:
-    """A release as an InferenceService serves it. Raises UsageError for a model that the cluster cannot read."""
-    annotations = {_MODE: "RawDeployment", _AUTH: "true" if place.auth else "false"}
+def content(place: ClusterPlace, release: Release, rollout: str, since: str) -> Content:
+    """A release as an InferenceService serves it, kept `since` that time (RFC 3339).
+
+    Raises UsageError for a model that the cluster cannot read.
+    """
+    annotations = {_MODE: "RawDeployment", _AUTH: "true" if place.auth else "false", SINCE: since}
     labels = {_DASHBOARD: "true"} | ({_VISIBLE: "exposed"} if place.exposed else {}) | lineage_labels(release.about)
     predictor: dict[str, Any] = {
         # The version before answers until the next one is ready.
@@ -71,12 +84,18 @@ def model(place: ClusterPlace, release: Release) -> dict[str, Any]:
             "keep registered models in S3, or name where this one lies",
             found=uri,
         )
-    return {
-        "modelFormat": {"name": "onnx"},
-        "protocolVersion": "v2",
-        "runtime": place.runtime,
-        "storageUri": uri,
-    }
+    # KServe lists a folder's objects by how their names begin, so that `…/1` without its end is `…/10` as well.
+    uri = uri.rstrip("/") + "/" if uri.startswith("s3://") else uri
+    told = {"modelFormat": {"name": "onnx"}, "protocolVersion": "v2", "runtime": place.runtime, "storageUri": uri}
+    return told | ({"storage": {"key": place.connection}} if place.connection else {})
+
+
+def since(live: Mapping[str, Any] | None, release: Release, now: str) -> str:
+    """Since when a version has been kept here (RFC 3339): what serves, or was proven, is as old as it was."""
+    wanted = (release.version, release.sha256)
+    known = [(annotation(live, VERSION), annotation(live, SHA256), annotation(live, SINCE))]
+    known += [(entry["version"], entry["sha256"], entry["annotations"].get(SINCE)) for entry in proven(live)]
+    return next((at for version, sha256, at in known if (version, sha256) == wanted and at), now)
 
 
 def lineage_labels(about: Mapping[str, Any]) -> dict[str, str]:
@@ -108,7 +127,9 @@ def applied(
         "labels": served.labels,
         "annotations": annotations,
     }
-    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": copy.deepcopy(served.spec)}
+    spec = copy.deepcopy(served.spec)
+    spec["predictor"]["annotations"] = dict(_HIDDEN)
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
 
 
 def annotation(live: Mapping[str, Any] | None, key: str) -> str | None:
@@ -142,6 +163,9 @@ def with_canary(served: dict[str, Any], tried: Content, percent: int) -> dict[st
     predictor = {**copy.deepcopy(tried.spec["predictor"]), "name": canary_name(tried.version)}
     predictor["model"]["name"] = _CONTAINER  # the schema wants it said, here alone
     predictor.pop("deploymentStrategy", None)
+    # The service's own are of the version beside it.
+    told = {VERSION: tried.version, SHA256: tried.sha256, SINCE: tried.annotations[SINCE]}
+    predictor["annotations"] = told
     wanted["spec"]["canary"] = [{"trafficPercent": percent, "predictor": predictor}]
     about = {"version": tried.version, "sha256": tried.sha256, "rollout": tried.rollout, "percent": percent}
     wanted["metadata"]["annotations"][CANARY] = _text(about)
@@ -157,17 +181,6 @@ def canary(live: Mapping[str, Any] | None) -> dict[str, Any]:
 def canary_name(version: str) -> str:
     """A version's name as a canary: a letter, then lower-case letters, digits and hyphens."""
     return "v" + (re.sub(r"[^a-z0-9]+", "-", version.lower()).strip("-") or "0")
-
-
-def as_before(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `wanted` with the values that an object has; those that it has not are left out."""
-    kept: dict[str, Any] = {}
-    for key, value in wanted.items():
-        if key not in live:
-            continue
-        inner = isinstance(value, Mapping) and isinstance(live[key], Mapping)
-        kept[key] = as_before(value, live[key]) if inner else copy.deepcopy(live[key])
-    return kept
 
 
 def for_people(live: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -180,18 +180,19 @@ class Trial:
 
 @dataclass(frozen=True)
 class ClusterPlace:
-    """An InferenceService: whose runtime serves it, as which account, and who may ask it."""
+    """An InferenceService: whose runtime serves it, as which account, by which connection, and who may ask it."""
 
     namespace: str
     service: str
     runtime: str = "brakeline-serving"
     account: str = ""
+    connection: str = ""
     auth: bool = True
     exposed: bool = True
 
 
 def cluster_place(address: str, name: str) -> ClusterPlace | None:
-    """Read `kserve://NAMESPACE[/SERVICE][?runtime=…&account=…&auth=…&exposed=…]`; None where it is a folder.
+    """Read `kserve://NAMESPACE[/SERVICE][?runtime=…&account=…&connection=…&auth=…&exposed=…]`; None for a folder.
 
     Raises UsageError.
     """
@@ -207,11 +208,11 @@ def cluster_place(address: str, name: str) -> ClusterPlace | None:
         raise UsageError(f"--model-store: found service {service!r}, allowed one name: kserve://NAMESPACE/SERVICE")
     settings: dict[str, Any] = {}
     for key, value in parse_qsl(parts.query, keep_blank_values=True):
-        if key in ("runtime", "account"):
+        if key in ("runtime", "account", "connection"):
             settings[key] = value
         elif key in ("auth", "exposed") and value in _SWITCH:
             settings[key] = _SWITCH[value]
         else:
-            allowed = "runtime=NAME, account=NAME, auth=true|false, exposed=true|false"
+            allowed = "runtime=NAME, account=NAME, connection=NAME, auth=true|false, exposed=true|false"
             raise UsageError(f"--model-store: found {key}={value}, allowed {allowed}", found=key)
     return ClusterPlace(parts.netloc, service, **settings)
