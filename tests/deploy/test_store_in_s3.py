@@ -116,11 +116,11 @@ def test_what_a_killed_deployment_put_is_completed_by_the_next(s3: ObjectStore, 
 
 def test_two_deployments_take_turns(s3: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One at a time; the lease of one at work is renewed, and given back at its end, whatever ends it."""
-    monkeypatch.setattr(s3_store, "LEASE_S", 0.3)
+    monkeypatch.setattr(s3_store, "LEASE_S", 2.0)
     monkeypatch.setattr(s3_store, "RENEW_S", 0.05)
     store = RemoteStore(ROOT, NAME)
     with pytest.raises(KeyboardInterrupt), store.turn():
-        time.sleep(0.6)
+        time.sleep(2.5)
         with pytest.raises(TryAgain, match="another deployment is at work"), store.turn():
             raise AssertionError("two at once")
         raise KeyboardInterrupt
