@@ -30,6 +30,12 @@ def test_a_version_is_applied_proven_and_rolled_back(place: Place) -> None:
     assert place.deploy("rollback").code == 2
     asked = {line.split()[0] for line in place.api.asked}
     assert asked == {"GET", "PATCH"}
+    place.api.asked.clear()
+    again = place.deploy("rollback", "--instead-of", "2")
+    assert again.code == 0, again.stderr
+    assert (again.result["version"], again.result["instead_of"], again.result["confirmed"]) == ("1", "2", True)
+    assert {line.split()[0] for line in place.api.asked} == {"GET"}
+    assert place.deploy("rollback", "--instead-of", "7").code == 2
 
 
 def test_versions_take_turns_on_every_release(place: Place) -> None:

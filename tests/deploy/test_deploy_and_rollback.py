@@ -153,6 +153,26 @@ def test_what_does_not_serve_all_is_no_live_version(state: State) -> None:
     assert (state.primary(), state.live()) == ("1", "1")
 
 
+def test_a_rollback_that_got_no_answer_asks_again_and_goes_no_further(state: State) -> None:
+    """69 while the server is silent, however often: one step back, and the registry hears of it once it answered."""
+    for version in ("1", "2", "3"):
+        told(state.brakeline("deploy", version))
+    words = ("brakeline", "rollback", "--why", "late", "--state", state.folder, "--server", state.server.url, "--json")
+    os.kill(state.server.process.pid, signal.SIGSTOP)
+    try:
+        for _ in range(2):
+            silent = command(*words, "--timeout-s", "1")
+            assert silent.code == 69
+            assert state.server.url in json.loads(silent.stdout)["error"]
+            assert (state.primary(), state.live()) == ("2", "3")
+    finally:
+        os.kill(state.server.process.pid, signal.SIGCONT)
+    done = told(command(*words, "--timeout-s", "15"))
+    assert (done["version"], done["instead_of"], done["confirmed"], done["promoted"]) == ("2", "3", True, True)
+    assert (state.primary(), state.live()) == ("2", "2")
+    assert told(command(*words, "--timeout-s", "15"))["version"] == "1", "and the next call is a step of its own"
+
+
 @pytest.mark.parametrize("verb", ["deploy", "rollback"])
 def test_killed_between_target_and_registry_the_same_call_mends(state: State, verb: str) -> None:
     """SIGKILL once the target has changed and before the registry has: called again, both say the same, once."""

@@ -89,15 +89,14 @@ def roll_back(place: Place, by: str, why: str, tell: Tell) -> dict[str, Any]:
         stands = steps.call("deploy", "status", model_store=place.target, name=place.name)
         live = _live(place)
     last = stands["last"]
-    if last.get("back_to") == stands["version"] and last.get("instead_of") == live:
-        # Went back already, and was killed before the registry heard of it.
-        done = {"version": stands["version"], "instead_of": live, "confirmed": False}
-    else:
-        with _proofs(place, stands, tell) as proofs, _refusals():
-            done = steps.call(
-                "deploy", "rollback", tell=tell, **proofs, model_store=place.target, name=place.name, **_server(place),
-                why=why, verify_key=place.verify_key,
-            )  # fmt: skip
+    # Went back already, and was killed, or got no answer, before the registry heard of it: the server is asked again.
+    went = last.get("back_to") == stands["version"] and last.get("instead_of") == live
+    leads_to = stands["version"] if went else stands["previous"]
+    with _proofs(place, leads_to, stands, tell) as proofs, _refusals():
+        done = steps.call(
+            "deploy", "rollback", tell=tell, **proofs, model_store=place.target, name=place.name, **_server(place),
+            why=why, instead_of=live if went else "", verify_key=place.verify_key,
+        )  # fmt: skip
     promoted = _promote(place, done["version"], by, why, tell)
     facts = {key: done.get(key) for key in ("version", "instead_of", "confirmed")}
     return {"name": place.name, **facts, "promoted": promoted}
@@ -116,13 +115,13 @@ def _fetched(place: Place, version: str, tell: Tell) -> Iterator[dict[str, Path]
 
 
 @contextmanager
-def _proofs(place: Place, stands: dict[str, Any], tell: Tell) -> Iterator[dict[str, Path]]:
+def _proofs(place: Place, version: str | None, stands: dict[str, Any], tell: Tell) -> Iterator[dict[str, Path]]:
     """What a rollback needs to verify the signature of the version that it leads to; nothing where no key is named."""
     # A canary that ends gives way to what serves already.
-    if not place.verify_key or not stands["previous"] or stands["canary"]:
+    if not place.verify_key or not version or stands["canary"]:
         yield {}
         return
-    with _fetched(place, stands["previous"], tell) as files:
+    with _fetched(place, version, tell) as files:
         yield {key: files[key] for key in ("registered", "model")}
 
 

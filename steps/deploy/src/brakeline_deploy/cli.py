@@ -111,6 +111,7 @@ def rollback(
     token_file: TokenFile = "",
     ca_bundle: CaBundle = "",
     why: Annotated[str, text("Why, for the record")] = "",
+    instead_of: Annotated[str, text("Version to go back from; one gone back from last changes nothing again")] = "",
     registered: Annotated[
         Path | None, input_artifact("That version, of register fetch, where its signature is asked for", optional=True)
     ] = None,
@@ -123,7 +124,7 @@ def rollback(
     admit = returning.signed(registered, model, verify_key)
     asked = places.Asked(model_store, name, server, token_file, ca_bundle, timeout_seconds)
     with places.opened(asked, at_work=True, proves=False) as target:
-        return Result(facts=target.roll_back(why, admit))
+        return Result(facts=target.roll_back(why, admit, instead_of))
 
 
 @app.step("status", of_the_world=True)

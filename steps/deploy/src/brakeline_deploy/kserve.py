@@ -122,20 +122,24 @@ class KServeTarget:
         live = self._cluster.get(self._place.service)
         self._change(wanted, live, is_past=True)
 
-    def roll_back(self, why: str, admit: Admit = anything) -> dict[str, Any]:
+    def roll_back(self, why: str, admit: Admit = anything, instead_of: str = "") -> dict[str, Any]:
         """See `Target`. One apply changes what serves and what is remembered; then it is waited for."""
         live = self._seen = self._cluster.get(self._place.service)
         entries, now = manifest.proven(live), manifest.annotation(live, manifest.VERSION)
         if tried := manifest.canary(live):
             return self._end_canary(tried, entries, why)
         at = [place for place, entry in enumerate(entries) if entry["rollout"] == _rollout_of(live)]
-        past = entries[: at[-1]] if at else entries
+        past, last = entries[: at[-1]] if at else entries, manifest.last(live)
+        went = bool(instead_of and at) and (last.get("back_to"), last.get("instead_of")) == (now, instead_of)
+        if went:
+            past, now = entries, instead_of
         if live is None or not past:
             raise UsageError(f"no version of {self._name} was proven in service before {now}")
         again = manifest.of_entry(past[-1])
         admit(again.version, again.sha256)
         event = {"back_to": again.version, "instead_of": now, "why": why, "at": _now()}
-        self._change(lambda _: manifest.applied(self._place, again, past, event), live, is_past=True)
+        if not went:
+            self._change(lambda _: manifest.applied(self._place, again, past, event), live, is_past=True)
         url = self._probe.wait_for(again)
         return {"version": again.version, "instead_of": now, "why": why, "confirmed": True, "url": url}
 

@@ -59,9 +59,12 @@ class LocalTarget:
         self._require_mine()
         self._store.remember(release.version, release.sha256)
 
-    def roll_back(self, why: str, admit: Admit = anything) -> dict[str, Any]:
+    def roll_back(self, why: str, admit: Admit = anything, instead_of: str = "") -> dict[str, Any]:
         """See `Target`. Where there is an endpoint, it must say that it serves the version (else 69, and it stays)."""
-        now, before = self._store.primary(), self._store.previous()
+        now, before, last = self._store.primary(), self._store.previous(), self._store.last()
+        went = bool(instead_of) and (last.get("back_to"), last.get("instead_of")) == (now, instead_of)
+        if went:
+            now, before = instead_of, now
         if before is None:
             raise UsageError(f"no version of {self._store.name} was in service before {now}")
         found, proven = self._store.sha256(before), self._store.proven_sha256(before)
@@ -71,9 +74,10 @@ class LocalTarget:
         if proven and found != proven:
             raise ArtifactAltered(Path(self._store.address(before)) / MODEL_FILE, found, proven)
         admit(before, found)
-        # First the record: killed between the two, the next call finds a primary that is not proven and ends alike.
-        self._store.forget_after(before, now, why)
-        self._store.serve(before)
+        if not went:
+            # First the record: killed between the two, the next call finds a primary that is not proven and ends alike.
+            self._store.forget_after(before, now, why)
+            self._store.serve(before)
         if self._endpoint:
             self._endpoint.wait_for(before, found, self._patience_s)
         return {"version": before, "instead_of": now, "why": why, "confirmed": self._endpoint is not None}

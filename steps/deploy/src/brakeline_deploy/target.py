@@ -146,10 +146,11 @@ class Target(Protocol):
         """Note that the version was proven: it is something to go back to from now on."""
         ...
 
-    def roll_back(self, why: str, admit: Admit = anything) -> dict[str, Any]:
+    def roll_back(self, why: str, admit: Admit = anything, instead_of: str = "") -> dict[str, Any]:
         """Let the version proven before the present one take over, once it was admitted, before anything changes.
 
-        Raises UsageError where there is none.
+        Where `instead_of` was gone back from last, nothing changes: what took over then is asked once more. Raises
+        UsageError where there is no version to go back to.
         """
         ...
 
