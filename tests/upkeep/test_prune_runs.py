@@ -1,5 +1,6 @@
 """`brakeline prune` on runs that kfp made: what no rule keeps goes, beside runs at work, killed at any moment."""
 
+import fcntl
 import itertools
 import json
 import os
@@ -7,17 +8,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from brakeline import narrator, record
+from brakeline import narrator, once, record
 from brakeline.cli import app
 from brakeline.local import LocalRunner
 from brakeline.process import Processes
-from brakeline.prune import policy, runs
+from brakeline.prune import keys, policy, runs
 from typer.testing import CliRunner
 
 from tests.orchestrator import toy
@@ -215,3 +218,67 @@ def test_one_prunes_at_a_time(run: Run, tmp_path: Path) -> None:
     with pruning.alone(tmp_path / "state"):
         told = prune(tmp_path / "state", "--keep-runs", "0", "--yes", code=75)
     assert "another prune is at work" in told["error"]
+
+
+def aged(*files: Path) -> None:
+    """As if nobody had touched them for a day."""
+    for file in files:
+        os.utime(file, (time.time() - 86_400,) * 2)
+
+
+def test_keys_go_with_their_runs(run: Run, tmp_path: Path) -> None:
+    """A lock whose run stays is kept, and one that is held or young; what a watch's commands said goes alike."""
+    state, kept = tmp_path / "state", run()
+    kept.idempotency = "nightly"
+    kept.write()
+    said = itertools.product(("nightly", "gone", "at-it", "new"), (".json", ".log"))
+    watched = [state / "watch" / f"{key}{end}" for key, end in said]
+    guards = {key: once.guard(state, key) for key in ("nightly", "gone", "held", "young")}
+    (state / "watch").mkdir()
+    for file in (*watched, *guards.values()):
+        file.write_text("")
+    aged(*watched[:6], *(guards[key] for key in ("nightly", "gone", "held")))
+    (state / "watch.json").write_text(json.dumps({"trigger": {"key": "at-it"}}))
+    with guards["held"].open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        told = prune(state, "--keep-days", "0", "--keep-runs", "1", "--yes")
+        assert names(told, "key") == {guards["gone"].name, "watch/gone.json", "watch/gone.log"}
+        assert {one["why"] for one in told["kept"] if one["kind"] == "key"} == {"a run of its key is at work"}
+    assert not [path for path in (guards["gone"], *watched[2:4]) if path.exists()]
+    assert all(path.exists() for path in (*watched[:2], *watched[4:], guards["nightly"], guards["young"]))
+    assert names(prune(state, "--keep-days", "0", "--even-lineage", "--yes"), "key") == {
+        guards["nightly"].name, guards["held"].name, "watch/nightly.json", "watch/nightly.log"
+    }  # fmt: skip
+
+
+def test_a_watch_of_a_cluster_keeps_the_newest_by_the_rules_of_runs(tmp_path: Path) -> None:
+    """Its runs are not here: as many keys stay as runs would, and those that are younger."""
+    folder = tmp_path / "state" / "watch"
+    folder.mkdir(parents=True)
+    for number in range(4):
+        (folder / f"key-{number}.log").write_text("")
+        os.utime(folder / f"key-{number}.log", (time.time() - 86_400 * (number + 1.5),) * 2)
+    told = prune(tmp_path / "state", "--keep-runs", "1", "--keep-days", "3", "--yes")
+    assert names(told, "key") == {"watch/key-2.log", "watch/key-3.log"}
+
+
+def test_a_lock_that_is_pruned_while_somebody_waits_keeps_two_apart(tmp_path: Path) -> None:
+    """Who waited takes the lock that is there now: two calls with one key are never at work at once."""
+    state, inside, most = tmp_path / "state", list[int](), list[int]()
+    guard = once.guard(state, "nightly")
+
+    def work(number: int) -> None:
+        with once.claimed(state, "nightly", lambda _: None):
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.02)
+            inside.remove(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        done = [pool.submit(work, number) for number in range(24)]
+        while not all(one.done() for one in done):
+            keys._let_go(guard)
+        for one in done:
+            one.result()
+    assert len(most) == 24
+    assert set(most) == {1}

@@ -2,11 +2,14 @@
 
 import fcntl
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from brakeline.record import FAILED, REFUSED, SUCCEEDED, RunRecord
+
+GUARD = ".once-"
 
 
 @contextmanager
@@ -20,14 +23,37 @@ def claimed(state: Path, key: str, tell: Callable[[str], None]) -> Iterator[RunR
         return
     runs = state / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    with (runs / f".once-{hashlib.sha256(key.encode()).hexdigest()[:16]}").open("w") as guard:
-        try:
-            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            tell(f"waits for the run that is under way for {key}")
-            fcntl.flock(guard, fcntl.LOCK_EX)
+    with _locked(guard(state, key), lambda: tell(f"waits for the run that is under way for {key}")):
         found = [kept for folder in sorted(runs.iterdir()) if (kept := _ended(folder, key))]
         yield found[-1] if found else None
+
+
+def guard(state: Path, key: str) -> Path:
+    """The file that is locked while a call with a key is at work; it holds nothing."""
+    return state / "runs" / f"{GUARD}{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+@contextmanager
+def _locked(file: Path, waits: Callable[[], None]) -> Iterator[None]:
+    while True:
+        with file.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waits()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            os.utime(lock.fileno())
+            # Pruned while we waited, it is the lock of nobody else any more.
+            if _is_in_place(file, lock.fileno()):
+                yield
+                return
+
+
+def _is_in_place(file: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(file.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _ended(folder: Path, key: str) -> RunRecord | None:

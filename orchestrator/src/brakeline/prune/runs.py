@@ -1,4 +1,4 @@
-"""Runs of a state: which a policy no longer keeps, with the entries of the cache and the inputs that go with them.
+"""Runs of a state: which a policy no longer keeps, with the cache's entries, inputs and keys that go with them.
 
 A run stays while it is at work, and while a run that stays uses its artifacts, as a run does that found them in the
 cache. The cache's entries go first: a run that looks later does the work anew.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from brakeline import record
+from brakeline.prune import keys
 from brakeline.prune.policy import DOOMED, Item, Kept, Policy, remove_path, size_of
 
 INPUTS = "inputs"
@@ -46,6 +47,11 @@ class Run:
     def model(self) -> str:
         """The name of the model that it trained."""
         return str(self.content.get("parameters", {}).get("name", ""))
+
+    @property
+    def key(self) -> str:
+        """The key that its caller made it by; "" without one."""
+        return str(self.content.get("idempotency", ""))
 
     @property
     def registered(self) -> tuple[str, str]:
@@ -90,7 +96,9 @@ def plan(state: Path, policy: Policy, made: Mapping[tuple[str, str], str]) -> tu
         to_see += _keep_used(by_name[to_see.pop(0)], state, by_name, {*stay}, against)
     going = [run for run in runs if run.name not in stay and run.name not in against]
     items = [Item("run", run.name, size_of(run.folder), partial(_retire, state, run)) for run in going]
-    items += _inputs(state, [run for run in runs if run not in going])
+    staying = [run for run in runs if run not in going]
+    items += _inputs(state, staying)
+    items += keys.plan(state, policy, {run.key for run in staying} - {""})
     return [*_leftovers(state), *items], [Kept("run", name, why) for name, why in against.items()]
 
 
