@@ -120,11 +120,18 @@ def test_the_autoscaler_is_what_both_releases_make(service: Manifest) -> None:
     assert "autoScaling" not in predictor  # unknown to 2.22
 
 
-@pytest.mark.parametrize(("overlay", "mode"), [("rhoai-2.22", "RawDeployment"), ("rhoai-3.x", None)])
-def test_raw_mode_is_said_where_it_has_to_be(overlay: str, mode: str | None) -> None:
-    """Serverless may be 2.22's default. From 3.4 on a webhook writes another word for it, which Git must not undo."""
+@pytest.mark.parametrize(
+    ("overlay", "mode", "proxy"), [("rhoai-2.22", "RawDeployment", None), ("rhoai-3.x", None, "kube-rbac-proxy")]
+)
+def test_what_releases_take_differently_is_said_in_the_overlay(
+    overlay: str, mode: str | None, proxy: str | None
+) -> None:
+    """2.22 may default to Serverless; from 3.4 on a webhook has another word for raw mode, which Git must not undo; and
+    from 3.3 on the proxy of 2.x stays where nobody asks for the new one.
+    """
     service = trees.tree(f"overlays/{overlay}").one("InferenceService", SERVICE)
     assert service.annotations.get("serving.kserve.io/deploymentMode") == mode
+    assert service.annotations.get("security.opendatahub.io/auth-proxy-type") == proxy
 
 
 def test_git_holds_nothing_that_a_deployment_changes(service: Manifest) -> None:
