@@ -82,8 +82,8 @@ def account(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def place(installed: Cluster, account: str, tmp_path: Path) -> Iterator[Place]:
-    """The cluster as the step meets it, with nothing served yet."""
+def place(installed: Cluster, overlay: str, account: str, tmp_path: Path) -> Iterator[Place]:
+    """The cluster as the step meets it, with nothing served yet; afterwards the overlay's service is there again."""
     services = Services(installed)
     services.clear()
     (tmp_path / "token").write_text(POD_TOKEN)
@@ -92,6 +92,8 @@ def place(installed: Cluster, account: str, tmp_path: Path) -> Iterator[Place]:
         kubeconfig = installed.kubeconfig(installed.token_of(OURS, account), OURS)
         yield Place(services, controller, tmp_path, kubeconfig)
     services.clear()
+    done = operators.applied(installed, f"overlays/{overlay}")
+    assert done.code == 0, done.stderr
 
 
 only = pytest.mark.parametrize
