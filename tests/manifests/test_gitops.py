@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 import yaml
+from brakeline_deploy import manifest, sharing
 from brakeline_deploy.kube import MANAGER
+from brakeline_deploy.target import ClusterPlace, Release
 
 from tests.manifests import elsewhere, references, trees
-from tests.manifests.objects import Manifest
+from tests.manifests.objects import Manifest, leaves
 from tests.manifests.trees import MANIFESTS, OVERLAYS, Tree
 
 WAVE, OPTIONS = "argocd.argoproj.io/sync-wave", "argocd.argoproj.io/sync-options"
 HOLDS_DATA = {"Namespace", "PersistentVolumeClaim", "DataSciencePipelinesApplication", "ModelRegistry"}
 GITOPS = trees.tree("gitops")
 APPLICATIONS = {one.name: one for one in GITOPS.of("Application")}
+PLACE = ClusterPlace("distance-prediction", "stopping-distance")
 LAST = """apiVersion: v1
 kind: ConfigMap
 metadata: {name: last, namespace: distance-prediction, annotations: {argocd.argoproj.io/sync-wave: "4"}}
@@ -106,6 +109,31 @@ def test_what_a_deployment_owns_is_ignored_by_its_owner_alone() -> None:
     (rule,) = [rule for rule in rules if rule["kind"] == "InferenceService"]
     assert rule == {"group": "serving.kserve.io", "kind": "InferenceService", "managedFieldsManagers": [MANAGER]}
     assert rule in APPLICATIONS["brakeline-model"].spec["ignoreDifferences"]
+
+
+def owned(content: Any) -> dict[str, Any]:
+    """The fields of an apply, as the API server notes them; a list is one field."""
+    return {f"f:{key}": owned(value) for key, value in content.items()} if isinstance(content, dict) else {}
+
+
+@pytest.mark.parametrize("part", ["", " with production"])
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_deployment_finds_nothing_of_git_in_its_way(overlay: str, part: str) -> None:
+    """On what manifests made it applies no field of theirs, so that neither has a conflict with the other."""
+    ours = trees.tree(f"overlays/{overlay}{part}").one("InferenceService", PLACE.service).content
+    metadata = {key: ours["metadata"][key] for key in ("labels", "annotations")}
+    fields = owned({"metadata": metadata, "spec": ours["spec"]})
+    entry = {"manager": "manifests", "operation": "Apply", "fieldsV1": fields}
+    live = {**ours, "metadata": {**ours["metadata"], "managedFields": [entry]}}
+    about = {"registered_model_id": "1", "model_version_id": "2", "registry_name": "stopping-distance"}
+    release = Release("stopping-distance", "2", "2" * 64, Path("model"), {"uri": "s3://pipeline-artifacts/2", **about})
+    content = manifest.content(PLACE, release, "rollout", "2026-11-26T00:00:00Z")
+    wanted = manifest.applied(PLACE, content, [content.entry("2026-11-26T00:00:00Z")])
+    alone, shared = leaves(Manifest(wanted)), leaves(Manifest(sharing.left_to_others(wanted, live)))
+    assert alone.keys() & leaves(Manifest(ours)).keys() > {"spec/predictor/minReplicas", "spec/predictor/model/runtime"}
+    identity = {"apiVersion", "kind", "metadata/name", "metadata/namespace"}
+    assert shared.keys() & leaves(Manifest(ours)).keys() == identity
+    assert "spec/predictor/model/storageUri" in shared
 
 
 def test_whoever_stops_a_workbench_is_not_overruled() -> None:
