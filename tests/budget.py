@@ -8,13 +8,13 @@ import pytest
 # Work by all test processes together [min]; a group is a folder of tests, or a file beside the folders.
 MINUTES = {
     "compose": 20,
-    "deploy": 10,
+    "deploy": 14,
     "faults": 12,
     "images": 12,
     # A real API server is built, once on a machine.
     "manifests": 20,
     "orchestrator": 16,
-    "serving": 18,
+    "serving": 22,
     "test_equality": 10,
     "train": 12,
     "validate": 30,
