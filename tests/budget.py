@@ -7,7 +7,7 @@ import pytest
 
 # Work by all test processes together [min]; a group is a folder of tests, or a file beside the folders.
 MINUTES = {
-    "compose": 20,
+    "compose": 24,
     "deploy": 14,
     "faults": 12,
     "images": 12,
