@@ -171,14 +171,15 @@ def lock(arguments: list[str]) -> int:
 
 
 def bench(arguments: list[str]) -> int:
-    """One benchmark of bench/ by name; without a name, the list of them."""
+    """All benchmarks of bench/ into RESULTS.md and results.json, or one by its name; --list says what there is."""
     known = sorted(file.stem for file in (HOUSE / "bench").glob("*.py") if not file.stem.startswith("_"))
-    if not arguments or arguments[0] not in known:
-        say(f"usage: python build.py bench NAME [--json]   with NAME one of: {', '.join(known)}")
+    name, rest = ("_all", arguments) if not arguments or arguments[0][0] == "-" else (arguments[0], arguments[1:])
+    if name not in (*known, "_all"):
+        say(f"usage: python build.py bench [NAME] [--quick] [--json]   with NAME one of: {', '.join(known)}")
         return 2
-    sys.argv = [f"bench/{arguments[0]}.py", *arguments[1:]]
+    sys.argv = [f"bench/{name}.py", *rest]
     sys.path.insert(0, str(HOUSE / "bench"))
-    runpy.run_path(str(HOUSE / "bench" / f"{arguments[0]}.py"), run_name="__main__")
+    runpy.run_path(str(HOUSE / "bench" / f"{name}.py"), run_name="__main__")
     return 0
 
 

@@ -20,7 +20,7 @@ POLICIES: tuple[Callable[[int], Policy], ...] = (
 )
 
 
-def figures(chain: Chain) -> list[Figure]:
+def figures(chain: Chain, rounds: int) -> list[Figure]:
     """What each policy hits and brakes for, and how long driving and the whole gate take."""
     model = Candidate.load(chain.model)
     told, took = list[Figure](), list[float]()
@@ -30,7 +30,7 @@ def figures(chain: Chain) -> list[Figure]:
         took.append(time.perf_counter() - start)
         told += _of_policy(driven, judged=policy is TwoStages)
     runs = sum(scenario.runs for scenario in SCENARIOS)
-    whole = [_whole_gate_s(chain) for _ in range(ROUNDS)]
+    whole = [_whole_gate_s(chain) for _ in range(rounds)]
     return [
         *told,
         Figure("closed-loop runs a second, three policies", [runs / each for each in took], "runs/s"),

@@ -1,23 +1,36 @@
-"""The form of every benchmark's result: figures with aims, as a table for people or one JSON object."""
+"""The form of every benchmark's result: figures with aims, as a table for people or one JSON object.
+
+A benchmark begins with `options(__doc__)`, and ends with `report` or, where this machine lacks what it needs, `skip`.
+"""
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.table import Table
 
+EX_UNAVAILABLE = 69
+# What a figure's time depends on besides our own code.
+_VERSIONS = ("numpy", "polars", "scikit-learn", "onnxruntime")
 _COMPARE = {">=": lambda value, limit: value >= limit, "<=": lambda value, limit: value <= limit}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """The median of some rounds, beside what is wanted (`>= 25`, `<= 0.2`) or nothing."""
+    """The median of some rounds, beside what is wanted (`>= 25`, `<= 0.2`) or nothing.
+
+    Name and unit together are unique in a benchmark. Ratios have a unit that begins with `ratio` or `share`.
+    """
 
     name: str
     rounds: list[float]
@@ -43,16 +56,47 @@ class Figure:
         return {**asdict(self), "value": self.value, "met": self.met, "rounds": rounds}
 
 
-def report(bench: str, figures: Sequence[Figure], notes: Mapping[str, str] | None = None) -> None:
-    """Print the figures as the command line asks; `notes` say what was measured with which versions and settings."""
-    parser = argparse.ArgumentParser(prog=f"build.py bench {bench}")
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    if parser.parse_args().json:
-        told: dict[str, object] = {"bench": bench, "machine": machine()}
-        told |= {"notes": notes} if notes else {}
+def options(doc: str | None) -> argparse.ArgumentParser:
+    """What every benchmark takes; it adds its own, and hands what was chosen to `report`."""
+    parser = argparse.ArgumentParser(
+        prog=f"build.py bench {Path(sys.argv[0]).stem}",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes and few rounds: to see that it works")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    return parser
+
+
+def skip(why: str) -> NoReturn:
+    """End without figures, as this machine lacks something; `why` is one line that says what to do."""
+    print(why, file=sys.stderr)
+    sys.exit(EX_UNAVAILABLE)
+
+
+def report(
+    bench: str,
+    figures: Sequence[Figure],
+    notes: Mapping[str, str] | None = None,
+    *,
+    chosen: argparse.Namespace | None = None,
+    missing: Mapping[str, str] | None = None,
+) -> None:
+    """Print the figures as the command line asks.
+
+    `notes` say what was measured with which versions and settings, `missing` what could not be measured here and why.
+    """
+    chosen = chosen or options(None).parse_args()
+    for figure in figures:
+        if not figure.rounds or not all(math.isfinite(value) for value in figure.rounds):
+            raise SystemExit(f"{bench}: {figure.name}: {figure.rounds} is no measurement")
+    if chosen.json:
+        told: dict[str, object] = {"bench": bench, "quick": chosen.quick, "machine": machine()}
+        told |= {"notes": dict(notes or {}), "missing": dict(missing or {})}
         print(json.dumps({**told, "figures": [figure.facts() for figure in figures]}))
         return
-    table = Table(title=f"{bench}: medians, {machine()['cores']} cores")
+    quick = ", quick" if chosen.quick else ""
+    table = Table(title=f"{bench}: medians, {machine()['cores']} cores{quick}")
     for column in ("figure", "value", "unit", "aim", "met", "rounds"):
         table.add_column(column, justify="right" if column == "value" else "left")
     for figure in figures:
@@ -60,7 +104,7 @@ def report(bench: str, figures: Sequence[Figure], notes: Mapping[str, str] | Non
         met = {None: "", True: "yes", False: "no"}[figure.met]
         table.add_row(figure.name, f"{figure.value:g}", figure.unit, figure.aim or "", met, rounds)
     Console().print(table)
-    for name, note in (notes or {}).items():
+    for name, note in {**(notes or {}), **(missing or {})}.items():
         Console().print(f"{name}: {note}", highlight=False, markup=False)
 
 
@@ -71,5 +115,12 @@ def machine() -> dict[str, object]:
     if cpuinfo.exists():
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
         model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
-    cores = len(os.sched_getaffinity(0))
-    return {"cpu": model, "cores": cores, "python": platform.python_version(), "system": platform.system()}
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cpu": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gb": round(memory / 1e9, 1),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in _VERSIONS},
+    }

@@ -162,8 +162,19 @@ def nginx(folder: Path) -> Server | None:
     return Server("nginx", command, port, told=f"{version}, one worker, an empty reply", infers=False)
 
 
-def peers(model: Path, folder: Path) -> list[Server]:
-    """MLServer, KServe's Python server and FastAPI, each in an environment of its own, installed by hash."""
+def peers(model: Path, folder: Path) -> tuple[list[Server], dict[str, str]]:
+    """MLServer, KServe's Python server and FastAPI, each in an environment of its own; and why one is missing."""
+    found, missing = list[Server](), dict[str, str]()
+    for name, peer in (("MLServer", _mlserver), ("KServe", _kserve), ("FastAPI", _fastapi)):
+        try:
+            found.append(peer(model, folder))
+        except subprocess.CalledProcessError:
+            missing[name] = "its environment could not be installed; is a package index reachable?"
+    return found, missing
+
+
+def _mlserver(model: Path, folder: Path) -> Server:
+    python = _environment("mlserver")
     port, grpc_port = free_port(), free_port()
     at = folder / "mlserver"
     at.mkdir()
@@ -173,21 +184,23 @@ def peers(model: Path, folder: Path) -> list[Server]:
     (at / "settings.json").write_text(json.dumps(settings))
     of_model = {"name": NAME, "implementation": "onnx_model.OnnxModel", "parameters": {"uri": str(model.resolve())}}
     (at / "model-settings.json").write_text(json.dumps(of_model))
-    python = {name: _environment(name) for name in ("mlserver", "kserve", "fastapi")}
-    command: Words = [python["mlserver"].parent / "mlserver", "start", at]
+    command: Words = [python.parent / "mlserver", "start", at]
     told = "parallel_workers 0 (in the server's own process), metrics on, debug off"
-    found = [Server("MLServer", command, port, grpc_port, {}, at, f"{_versions('mlserver')}; {told}")]
+    return Server("MLServer", command, port, grpc_port, {}, at, f"{_versions('mlserver')}; {told}")
+
+
+def _kserve(model: Path, _: Path) -> Server:
     port = free_port()
-    command = [python["kserve"], PEERS / "kserve" / "serve.py", NAME, model.resolve(), str(port)]
-    told = "one worker, no gRPC, no latency log"
-    found.append(Server("KServe", command, port, told=f"{_versions('kserve')}; {told}"))
+    command: Words = [_environment("kserve"), PEERS / "kserve" / "serve.py", NAME, model.resolve(), str(port)]
+    return Server("KServe", command, port, told=f"{_versions('kserve')}; one worker, no gRPC, no latency log")
+
+
+def _fastapi(model: Path, _: Path) -> Server:
     port = free_port()
-    command = [python["fastapi"], "-m", "uvicorn", "serve:app", "--port", str(port), "--no-access-log"]
+    command: Words = [_environment("fastapi"), "-m", "uvicorn", "serve:app", "--port", str(port), "--no-access-log"]
     environment = {"MODEL_NAME": NAME, "MODEL_FILE": str(model.resolve())}
     told = "uvicorn with uvloop and httptools, one worker, no access log"
-    of_peer = PEERS / "fastapi"
-    found.append(Server("FastAPI", command, port, None, environment, of_peer, f"{_versions('fastapi')}; {told}"))
-    return found
+    return Server("FastAPI", command, port, None, environment, PEERS / "fastapi", f"{_versions('fastapi')}; {told}")
 
 
 def _environment(peer: str) -> Path:

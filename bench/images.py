@@ -1,7 +1,8 @@
 """Images: their weight, their builds (cold, nothing changed, one line changed) and their start.
 
 The peer is what a plain Dockerfile gives: the same base and the same locked packages, installed as they come, nothing
-left out and nothing compiled.
+left out and nothing compiled. The images have to be built (`python build.py images`); `--quick` builds neither the peer
+nor all of them anew.
 """
 
 import json
@@ -15,9 +16,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import docker
-from _report import Figure, report
+from _report import Figure, options, report, skip
 from brakeline import images as locked
+from brakeline import place
 from brakeline_images import builder, context, locks, plan, wheels
 from brakeline_images.engine import Engine
 
@@ -32,7 +33,9 @@ SITE = f"/opt/brakeline/{wheels.SITE}"
 
 def main() -> None:
     """Measure what stands, then builds under other names, which are removed again."""
-    named, client = locked.for_containers(), docker.from_env()
+    chosen = options(__doc__).parse_args()
+    client, named = _there()
+    rounds = 2 if chosen.quick else ROUNDS
     layers = {name: _layers(client, reference) for name, reference in named.items()}
     whole = sum({layer: size for of_image in layers.values() for layer, size in of_image}.values())
     figures = [Figure("all images as stored, shared layers once", [whole / MB], "MB", "<= 900")]
@@ -43,16 +46,26 @@ def main() -> None:
         if name in locked.STEPS:
             figures.append(Figure(f"{name}: its own code's layers", [own / MB], "MB", "<= 1"))
     for name, reference in named.items():
-        starts = [_timed(lambda: _run(reference, PROGRAMS[name], "--help")) for _ in range(ROUNDS)]  # noqa: B023
+        starts = [_timed(lambda: _run(reference, PROGRAMS[name], "--help")) for _ in range(rounds)]  # noqa: B023
         figures.append(Figure(f"{name}: --help in a container", starts, "s", "<= 1"))
-    figures.append(Figure("build, nothing changed", [_timed(_no_op) for _ in range(ROUNDS)], "s", "<= 1"))
-    figures.append(Figure("build and start after a change in train", [_changed() for _ in range(ROUNDS)], "s", "<= 3"))
-    if "--quick" in sys.argv:
-        sys.argv.remove("--quick")
-    else:
+    figures.append(Figure("build, nothing changed", [_timed(_no_op) for _ in range(rounds)], "s", "<= 1"))
+    figures.append(Figure("build and start after a change in train", [_changed() for _ in range(rounds)], "s", "<= 3"))
+    if not chosen.quick:
         figures += _beside_the_peer(client, named["train"], sum(size for _, size in layers["train"]))
         figures.append(Figure("cold build of all images, packages in the cache", [_cold(client)], "s", None))
-    report("images", figures)
+    report("images", figures, chosen=chosen)
+
+
+def _there() -> tuple[Any, dict[str, str]]:
+    """The engine's client and the images by name, all of which it has."""
+    try:
+        client, named = place.engine(), locked.for_containers()
+    except (place.NoEngine, locked.NotBuilt) as error:
+        skip(str(error))
+    have = {tag for image in client.images.list() for tag in image.tags}
+    if lacking := [reference for reference in named.values() if reference not in have]:
+        skip(f"{', '.join(lacking)} not in the engine: run `python build.py images`")
+    return client, named
 
 
 def _layers(client: Any, reference: str) -> list[tuple[str, int]]:
@@ -100,7 +113,7 @@ def _changed() -> float:
         builder.Builder(Engine(), wanted, lambda _: None).build()
         _run(wanted.references["train"], PROGRAMS["train"], "--version")
         took = time.perf_counter() - start
-    docker.from_env().images.remove(wanted.references["train"])
+    place.engine().images.remove(wanted.references["train"])
     return took
 
 

@@ -1,10 +1,12 @@
 """The server beside MLServer, KServe's Python server, FastAPI, an echo on its own stack, and nginx's empty reply.
 
 Everybody serves the same model from one core; the load comes from another, with rows that differ; rounds are
-interleaved. `--model FILE` serves that model, otherwise one is trained. `--quick`: one round without the peers.
+interleaved, and answers compared with the model's own before anything is timed. The peers are what others serve such a
+model with; the limits are an echo on our own stack, and a C server that replies nothing.
+
+`--quick` goes without the peers, which are installed first.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import _servers
 from _asked import Asked, in_process_us
-from _report import Figure, report
+from _report import Figure, options, report, skip
 from _servers import BIN, Server
 from stepkit import tables
 
@@ -74,15 +76,14 @@ class Load:
 
 def main() -> None:
     """Start everybody, compare answers, then take turns."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--quick", action="store_true")
-    chosen, sys.argv[1:] = parser.parse_known_args()
+    parser = options(__doc__)
+    parser.add_argument("--model", type=Path, metavar="FILE", help="serve this model; otherwise one is trained")
+    chosen = parser.parse_args()
     if shutil.which("wrk") is None:
-        raise SystemExit("this benchmark asks with wrk, which is not here; on Debian: apt-get install wrk")
+        skip("this benchmark asks with wrk, which is not here; on Debian: apt-get install wrk")
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
-        raise SystemExit(f"found {len(cores)} core, needed two: one for the servers, one for the load")
+        skip(f"found {len(cores)} core, needed two: one for the servers, one for the load")
     server_core, load_core = cores[:2]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -90,14 +91,15 @@ def main() -> None:
         asked = Asked.of(model, tables.read_table(folder / "trained" / "holdout")[0], folder)
         servers = [*_servers.ours(model), _servers.echo()]
         servers += [found for found in [_servers.nginx(folder)] if found]
-        servers += [] if chosen.quick else _servers.peers(model, folder)
+        found, missing = ([], {"peers": "left out by --quick"}) if chosen.quick else _servers.peers(model, folder)
+        servers += found
         load = Load(asked, server_core, load_core)
         figures = _measured(load, model, servers, 1 if chosen.quick else ROUNDS)
     notes = {server.name: server.told for server in servers}
     notes["pinning"] = f"servers on core {server_core}, load (wrk; gRPC: its Python client) on core {load_core}"
     if "nginx" not in notes:
-        notes["nginx"] = "not on this machine"
-    report("serving", figures, notes)
+        missing["nginx"] = "not on this machine; on Debian: apt-get install nginx-light"
+    report("serving", figures, notes, chosen=chosen, missing=missing)
 
 
 def _measured(load: Load, model: Path, servers: list[Server], rounds: int) -> list[Figure]:
