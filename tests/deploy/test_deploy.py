@@ -151,7 +151,7 @@ def test_a_first_version_that_fails_its_proof_is_taken_out_of_service(good: Chai
     golden = json.loads((good.model / "golden.json").read_text())
     golden["outputs"]["stopping_distance_m"][0] *= 1.01
     wrong = tmp_path / "model"
-    shutil.copytree(good.model, wrong)
+    shutil.copytree(good.model, wrong, ignore=shutil.ignore_patterns(".lineage.json"))
     (wrong / "golden.json").write_text(json.dumps(golden))
     with serving(tmp_path / "store") as server:
         done = apply(good, tmp_path, registered(good, tmp_path, "1"), server, model=wrong)

@@ -133,6 +133,7 @@ def test_the_turn_of_a_killed_deployment_ends_by_itself(
     s3: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """75 as long as the lease lasts; then the next one takes over, and only one of those that try."""
+    monkeypatch.setattr(s3_store, "RENEW_S", 0.05)
     made = release(tmp_path, "1")
     child = subprocess.Popen(
         [str(BIN / "brakeline-deploy"), *map(str, words(made, tmp_path, "http://127.0.0.1:1"))],

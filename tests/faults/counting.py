@@ -101,7 +101,7 @@ class Faults:
             if report.skipped:
                 count.skipped_tests += 1
             elif report.when == "call":
-                failed = {"survived": min(told["count"]["survived"], told["count"]["tried"] - 1)}
+                failed = {"survived": max(min(told["count"]["survived"], told["count"]["tried"] - 1), 0)}
                 count.add(told["count"] | (failed if report.failed else {}))
 
     def table(self) -> dict[str, dict[str, int]]:

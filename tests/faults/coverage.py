@@ -61,6 +61,48 @@ ROWS = (
             "faults/test_places_full.py::test_a_server_whose_cache_has_no_room_serves_what_it_has",
         ),
     ),
+    Row(
+        FLIPPED,
+        "a step's inputs",
+        (
+            "faults/test_flipped_bytes.py::test_a_reader_finds_a_flipped_byte",
+            "faults/test_flipped_bytes.py::test_each_reader_finds_a_flipped_byte",
+            "faults/test_flipped_bytes.py::test_a_reader_finds_it_without_the_pipeline",
+        ),
+    ),
+    Row(
+        FLIPPED,
+        "model store",
+        (
+            "faults/test_flips_in_place.py::test_no_flipped_byte_of_a_deployed_model_is_served",
+            "faults/test_flips_in_place.py::test_a_pointer_that_cannot_be_right_changes_nothing",
+        ),
+    ),
+    Row(
+        FLIPPED,
+        "registry",
+        ("faults/test_flips_in_place.py::test_a_flipped_byte_of_a_registry_brings_no_other_model",),
+    ),
+    Row(FLIPPED, "a run", ("faults/test_flips_in_place.py::test_a_flipped_byte_of_a_cache_is_no_hit_or_an_error",)),
+    Row(
+        CLOCK,
+        "a watch",
+        (
+            "faults/test_clock_jumps.py::test_a_watch_waits_its_time",
+            "faults/test_clock_jumps.py::test_a_clock_that_was_set_back_keeps_no_watch_waiting",
+        ),
+    ),
+    Row(
+        CLOCK,
+        "a deployment",
+        (
+            "faults/test_clock_jumps.py::test_a_deployment_waits_its_time",
+            "faults/test_clock_jumps.py::test_a_shadow_and_its_server_go_on",
+            "faults/test_clock_jumps.py::test_a_deployments_turn_is_its_own",
+        ),
+    ),
+    Row(CLOCK, "a run", ("faults/test_clock_jumps.py::test_a_run_takes_the_time_that_it_takes",)),
+    Row(CLOCK, "registry", ("faults/test_clock_jumps.py::test_a_registry_is_in_the_order_in_which_things_happened",)),
 )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from stepkit import artifacts
 
-from tests.conftest import PATIENCE_S, command
+from tests.conftest import HOUSE, PATIENCE_S, command
 from tests.deploy.test_deploy import serving
 from tests.faults import killing
 from tests.faults.calls import CALLS, IMAGE, begin, half_written, left_by
@@ -34,7 +34,10 @@ KILLS = {
 }  # fmt: skip
 RUN_KILLS = 5
 # Large enough for a model that passes, so that a version is registered and served.
-PASSING = ("--rows", "120000", "--holdout-rows", "40000", "--trials", "1", "--shards", "2")
+PASSING = (
+    "--rows", "120000", "--holdout-rows", "40000", "--trials", "1", "--shards", "2",
+    "--recorded", str(HOUSE / "tests/data/recorded_stops.csv"),
+)  # fmt: skip
 # What stands for the calls of the default suite: one of each kind of place that is written.
 QUICK = ("synthesize generate", "train rank", "register promote")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from stepkit import artifacts, lineage
-from stepkit.errors import UnreadableArtifact
+from stepkit.errors import NotAsMade, UnreadableArtifact
 from stepkit.lineage import Made
 
 from tests.conftest import Done, command
@@ -163,10 +163,13 @@ def test_any_flipped_byte_is_seen(tmp_path: Path) -> None:
     assert len(lineage.read(file)) == 2
 
 
-def test_an_altered_folder_has_no_origin(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder that was changed after it was made: what it tells is of another artifact, and is not handed on."""
+def test_an_altered_folder_is_refused(source: Path, tmp_path: Path) -> None:
+    """A folder that was changed after it was made: 65 with what to do; without what it told it is taken as it is."""
     count(tmp_path / "out", source)
     pages = tmp_path / "out" / "pages"
     (pages / "0.txt").write_text("6")
+    with pytest.raises(NotAsMade, match="make it again, or remove that file") as refused:
+        lineage.before({pages: artifacts.sha256_of(pages)})
+    assert refused.value.exit_code == 65
+    (pages / lineage.FILE).unlink()
     assert lineage.before({pages: artifacts.sha256_of(pages)}) == []
-    assert "another artifact" in capsys.readouterr().err

@@ -40,7 +40,7 @@ def release(tiny: Chain, state: Path, count: int, keep: str = "") -> None:
     url, store = f"sqlite:///{state}/registry.sqlite", ModelStore(state / "models", NAME)
     for number in range(1, count + 1):
         at = state / "made" / str(number)
-        shutil.copytree(tiny.model, at / "model")
+        shutil.copytree(tiny.model, at / "model", ignore=shutil.ignore_patterns(".lineage.json"))
         with (at / "model" / "model.onnx").open("ab") as graph:
             # An empty field that no reader knows: another graph by content.
             graph.write(b"\xf8\x07" + str(number).encode())

@@ -78,7 +78,7 @@ def validate(chain: Chain, model: Path, out: Path) -> Done:
 
 def test_the_dossier_shows_both_rungs(tiny: Chain, tmp_path: Path) -> None:
     """Ranks, parameters, scores and gains with their spread; the chosen setting and the defaults are marked."""
-    shutil.copytree(tiny.model, tmp_path / "model")
+    shutil.copytree(tiny.model, tmp_path / "model", ignore=shutil.ignore_patterns(".lineage.json"))
     done = validate(tiny, write(tmp_path / "model", table()), tmp_path / "out")
     assert done.code == 0, done.stderr
     page = (tmp_path / "out" / "dossier").read_text()
@@ -89,7 +89,7 @@ def test_the_dossier_shows_both_rungs(tiny: Chain, tmp_path: Path) -> None:
 
 def test_no_dossier_from_a_broken_table(tiny: Chain, tmp_path: Path) -> None:
     """The step ends with 65 and writes nothing; without a table it goes on."""
-    shutil.copytree(tiny.model, tmp_path / "model")
+    shutil.copytree(tiny.model, tmp_path / "model", ignore=shutil.ignore_patterns(".lineage.json"))
     done = validate(tiny, write(tmp_path / "model", []), tmp_path / "out")
     assert done.code == 65
     assert "trials.json" in done.error["message"]

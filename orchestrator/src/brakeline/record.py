@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from dataclasses import InitVar, asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from brakeline.whole import CannotWrite, replace_text
 
 SCHEMA_VERSION = 1
 _ALIVE = ".alive"
+_STAMP = "%Y%m%dT%H%M%S"
 # For folders of a run that is only beginning, and of runs that held no lock yet: only time tells that they ended.
 _ENDED_AFTER_S = 24 * 3600.0
 RUNNING, SUCCEEDED, REFUSED, FAILED, INTERRUPTED = "running", "succeeded", "refused", "failed", "interrupted"
@@ -131,6 +132,14 @@ def _began_lately(folder: Path) -> bool:
     return False
 
 
-def new_run_id() -> str:
-    """A name that sorts by time and is unique on this machine."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
+def new_run_id(runs: Path | None = None) -> str:
+    """A name that is unique on this machine and sorts after all runs in a folder: by time, where no clock was set back.
+
+    Which run is the newest is asked of the names, when runs are pruned above all.
+    """
+    now, last = datetime.now(UTC).replace(tzinfo=None), datetime.min
+    for entry in runs.iterdir() if runs and runs.is_dir() else ():
+        with contextlib.suppress(ValueError):
+            last = max(last, datetime.strptime(entry.name.partition("-")[0], _STAMP))
+    stamp = now if now > last else last + timedelta(seconds=1)
+    return f"{stamp:{_STAMP}}-{os.urandom(3).hex()}"

@@ -103,7 +103,7 @@ def execute(request: Request, where: Place, narrator: Narrator) -> RunRecord:
     Raises RecordingError where the recorded stops cannot be had, CannotWrite where the record cannot be kept.
     """
     state = request.state.absolute()
-    runs, run_id = state / "runs", record.new_run_id()
+    runs, run_id = state / "runs", record.new_run_id(state / "runs")
     given = arguments(request, state, recordings.bring_in(request.recorded, runs / "inputs"))
     launcher = where.launcher(state, run_id, request.server)
     kept = RunRecord(

@@ -91,6 +91,7 @@ class Watch:
         self._address, self._rule, self._state, self._submitter = address, rule, state, submitter
         self._to, self._now, self._dry_run, self._wait, self._look = to, now, dry_run, wait, look
         self._log, self._memory = WatchLog(state), watch_state.read(state)
+        self._memory.begin_at(now())
         self._started_command = self._has_looked = False
         self._longest_gap_s = longest_gap_s
 

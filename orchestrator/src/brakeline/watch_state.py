@@ -88,6 +88,19 @@ class Memory:
         """Start anew with another model or server; what was decided stays."""
         self.seen, self.window, self.baseline, self.held_s, self.started = Counts(), [], None, {}, None
 
+    def begin_at(self, now_s: float) -> None:
+        """Take what was remembered as past: where the clock was set back since, all of it is moved by as much."""
+        ahead_s = max(self.looked_s, self.trigger.at_s if self.trigger else 0.0) - now_s
+        if ahead_s <= 0.0:
+            return
+        self.looked_s -= ahead_s
+        for part in self.window:
+            part.begin_s, part.end_s = part.begin_s - ahead_s, part.end_s - ahead_s
+        if self.failing_since_s is not None:
+            self.failing_since_s -= ahead_s
+        if self.trigger is not None:
+            self.trigger.at_s, self.trigger.next_try_s = self.trigger.at_s - ahead_s, self.trigger.next_try_s - ahead_s
+
     def write(self, state: Path) -> None:
         """Replace the file, which is on the disk before this returns. Raises CannotWrite."""
         content = {"schema_version": SCHEMA_VERSION, **asdict(self)}

@@ -30,6 +30,7 @@ GOLDEN_RELATIVE, GOLDEN_ABSOLUTE = 1e-4, 1e-6  # float32 arithmetic differs that
 OUT_OF_RANGE_ROLE = "out_of_range"  # the flag that the model's fail-safe raises; > 0.5 is raised
 OOD_ROLE, UPPER_ROLE, GAP_ROLE = "ood_score", "stopping_distance_upper_m", "range"
 PLATFORM = "onnxruntime_onnx"
+CHECKSUM_ENDING = ".sha256"  # of the file beside a graph that says what it has to be
 WARM_RUNS = 20
 
 _ONNX_FLOAT = "tensor(float)"
@@ -118,6 +119,8 @@ def load(path: Path, version: str, name: str = "model") -> Model:
         content, since_s = path.read_bytes(), path.stat().st_mtime
     except OSError as error:
         raise ModelRefused(path, "file", str(error.strerror or error)) from error
+    sha256 = hashlib.sha256(content).hexdigest()
+    _require_recorded(path, sha256)
     session = _open_session(path, content)
     metadata = session.get_modelmeta().custom_metadata_map
     contract = _read_contract(path, metadata)
@@ -128,7 +131,7 @@ def load(path: Path, version: str, name: str = "model") -> Model:
     answers = _check_tensors(path, "outputs", session.get_outputs(), tuple(outputs))
     model = Model(
         version=version,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
         contract=contract,
         outputs={name: outputs[name] for name in answers},
         training=_read(path, metadata, TRAINING_KEY, dict[str, Any]) if TRAINING_KEY in metadata else {},
@@ -145,6 +148,17 @@ def load(path: Path, version: str, name: str = "model") -> Model:
     model.codec, model.lane, model.beside = Codec(name, version, model), model.new_lane(eager=True), model.new_lane()
     _warm_up(path, model, golden)
     return model
+
+
+def _require_recorded(path: Path, found: str) -> None:
+    """Hold a graph to the sha256 that its deployer put beside it; a flipped byte may leave the golden answers right."""
+    file = path.with_name(path.name + CHECKSUM_ENDING)
+    try:
+        recorded = file.read_text(errors="replace").split()[:1] if file.is_file() else [found]
+    except OSError as error:
+        raise ModelRefused(file, "file", str(error.strerror or error)) from error
+    if recorded != [found]:
+        raise ModelRefused(path, "sha256", f"found {found}, allowed {''.join(recorded)[:64]}, of {file.name}")
 
 
 def _read_distribution(path: Path, metadata: Mapping[str, str], features: tuple[str, ...]) -> _Places:

@@ -87,8 +87,8 @@ def beside_champion(change: Change) -> Callable[[Chain, Path], Attempt]:
 
 
 def copy(chain: Chain, folder: Path) -> Path:
-    """The honest artifact in a folder of its own."""
-    return Path(shutil.copytree(chain.model, folder / "model"))
+    """The honest artifact in a folder of its own, without its lineage: of altered bytes it would give them away."""
+    return Path(shutil.copytree(chain.model, folder / "model", ignore=shutil.ignore_patterns(".lineage.json")))
 
 
 def save(graph: onnx.ModelProto, model: Path, keeps_probes: bool = False) -> None:

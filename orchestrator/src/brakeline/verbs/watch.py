@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,7 +95,7 @@ def _look(
         # A clock's looks are as far apart as it makes them; one's own that are not are looks that were missed.
         gap_s = math.inf if once else 2 * interval_s + _SLOW_LOOK_S
         watch = watching.Watch(
-            address, rule, state, submitter, to, time.time, dry_run, wait=once, longest_gap_s=gap_s
+            address, rule, state, submitter, to, _steady_clock(), dry_run, wait=once, longest_gap_s=gap_s
         )
         while True:
             looked = watch.step()
@@ -102,6 +103,12 @@ def _look(
             if once:
                 raise typer.Exit(looked.exit_code)
             time.sleep(watch.pause_s(interval_s))
+
+
+def _steady_clock() -> Callable[[], float]:
+    """The time as it is now [s since 1970], and from now on as it passes: setting the wall clock is no time passed."""
+    began_s, first_s = time.time(), time.monotonic()
+    return lambda: began_s + (time.monotonic() - first_s)
 
 
 def _to(text: str) -> "To":

@@ -52,6 +52,21 @@ class ArtifactAltered(StepError):
         )
 
 
+class NotAsMade(StepError):
+    """A folder's bytes are not those that the lineage in it tells of."""
+
+    exit_code = BAD_DATA
+
+    def __init__(self, path: Path, found: str, lineage: Path) -> None:
+        super().__init__(
+            f"{path} was altered after it was made: its sha256 is {found}, and {lineage.name} in it tells of another; "
+            "make it again, or remove that file to take the folder as it is",
+            path=path,
+            found=found,
+            allowed=f"what {lineage} tells of",
+        )
+
+
 class UnreadableArtifact(StepError):
     """An artifact is not of the format it should be, or is cut short."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import stepkit
 from stepkit import artifacts, diary
-from stepkit.errors import UnreadableArtifact
+from stepkit.errors import NotAsMade, UnreadableArtifact
 
 FILE = ".lineage.json"
 IMAGE, REVISION = "BRAKELINE_IMAGE", "BRAKELINE_REVISION"
@@ -60,7 +60,10 @@ def read(file: Path) -> list[Made]:
 
 
 def before(inputs: Mapping[Path, str]) -> list[Made]:
-    """All calls that inputs, sha256 by path, come from, as far as their folders tell; a gap is told in the diary."""
+    """All calls that inputs, sha256 by path, come from, as far as their folders tell; a gap is told in the diary.
+
+    Raises NotAsMade for a folder that tells of others than it is: it was altered, on purpose or not.
+    """
     known, told = dict[str, _Group](), dict[int, _Group]()
     for path, sha256 in inputs.items():
         file = path / FILE
@@ -74,7 +77,7 @@ def before(inputs: Mapping[Path, str]) -> list[Made]:
         if any(sha256 in group.made for group in groups):
             told |= {id(group): group for group in groups}
         else:
-            diary.warn("origin_unknown", message=f"{file} tells of another artifact than {sha256}", path=path)
+            raise NotAsMade(path, sha256, file)
     return leading_to([call for group in told.values() for call in group.calls], inputs.values())
 
 

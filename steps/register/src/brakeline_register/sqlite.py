@@ -145,8 +145,10 @@ class SqliteRegistry:
             is_full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
             advice = "; make room there, then make the same call again" if is_full else ""
             raise TryAgain(f"{self._file}: {error}{advice}", registry=self._file) from error
-        except sqlite3.DatabaseError as error:
-            raise UnreadableArtifact(self._file, "registry", str(error)) from error
+        except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
+            # What was entered is JSON of our own; where it is none any more, the file was damaged.
+            told = f"{type(error).__name__}: {error}; restore it from a copy"
+            raise UnreadableArtifact(self._file, "registry", told) from error
         finally:
             # Closing rolls back what was not committed.
             db.close()
