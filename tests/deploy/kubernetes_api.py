@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ class Fault:
     """What happens instead of an answer to the next request of a method, so many times; APPLY is a PATCH in earnest."""
 
     method: str
-    kind: str  # "500", "429", "reset" (nothing was done), "lost" (done, and the answer breaks off), "html"
+    kind: str  # "500", "429", "reset" (nothing was done), "lost" (done, and the answer breaks off), "html", "slow"
     times: int = 1
 
     def strike(self) -> None:
@@ -72,6 +73,7 @@ class Api:
         default_factory=lambda: {PLURAL: {"create", "get", "list", "patch", "delete"}, "pods": set()}
     )
     faults: list[Fault] = field(default_factory=list)
+    slow_s: float = 1.0
     asked: list[str] = field(default_factory=list)
     # What admission makes of an object, after its fields have owners; and every object that was stored, in turn.
     webhook: Callable[[dict[str, Any]], None] = lambda _: None
@@ -231,6 +233,8 @@ def serving(schema: Schema, tls: Any = None) -> Iterator[Api]:
                 self.connection.close()
                 self.close_connection = True
                 return
+            if fault and fault.kind == "slow":
+                time.sleep(api.slow_s)
             try:
                 if fault:
                     fault.strike()

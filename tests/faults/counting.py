@@ -42,6 +42,11 @@ class Tally:
     def __init__(self, told: dict[str, Any]) -> None:
         self._told = told
 
+    def of(self, kind: str) -> None:
+        """Say of which kind the faults of this case are, where the table has the test under several."""
+        assert kind in self._told["kinds"], kind
+        self._told["kind"] = kind
+
     def tried(self, faults: int = 1) -> None:
         """So many faults happen now."""
         self._count("tried", faults)
@@ -70,9 +75,9 @@ class Tally:
 
 def tally_of(item: pytest.Item) -> Tally:
     """The tally of a test, for the fixture; the test must be in the coverage."""
-    kind = coverage.kind_of(item)
-    assert kind, f"{item.nodeid}: tests/faults/coverage.py names no such test"
-    told = {"kind": kind, "count": asdict(Count())}
+    kinds = coverage.kinds_of(item)
+    assert kinds, f"{item.nodeid}: tests/faults/coverage.py names no such test"
+    told = {"kind": kinds[0], "kinds": kinds, "count": asdict(Count())}
     # Filled in as the test goes on, and read when it has ended.
     item.user_properties = [*(pair for pair in item.user_properties if pair[0] != _PROPERTY), (_PROPERTY, told)]
     return Tally(told)
@@ -88,9 +93,9 @@ class Faults:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Let the tests that the coverage names be counted."""
         for item in items:
-            if kind := coverage.kind_of(item):
+            if kinds := coverage.kinds_of(item):
                 one = asdict(Count(tried=1, survived=1))
-                item.user_properties.append((_PROPERTY, {"kind": kind, "count": one}))
+                item.user_properties.append((_PROPERTY, {"kind": kinds[0], "count": one}))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add what a test counted."""

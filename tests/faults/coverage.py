@@ -33,6 +33,11 @@ class Row:
         return [f"{file}::test_{name}" for file, listed in self.tests.items() for name in listed.split()]
 
 
+def _under_load(what: str) -> dict[str, str]:
+    """The test in which a server is under load while a service fails."""
+    return {"faults/test_dependencies.py": f"{what}_that_fails_under_load"}
+
+
 ROWS = (
     Row(KILLED, "a step", {
         "faults/test_kills.py": "a_killed_step_called_again_ends_as_undisturbed a_killed_step_is_made_good",
@@ -118,6 +123,7 @@ ROWS = (
         "register/test_schema.py": "many_openers_migrate_once",
     }),
     Row(AT_ONCE, "a deployment", {
+        "faults/test_two_at_once.py": "two_releases_at_once_lose_and_double_nothing",
         "deploy/test_local_target.py": "two_deployments_of_one_store_take_turns",
         "deploy/test_store_in_s3.py": "two_deployments_take_turns",
         "deploy/test_deploy_and_rollback.py": "a_deployment_that_was_overtaken_leaves_the_registry_true",
@@ -129,9 +135,12 @@ ROWS = (
         "work_that_was_cut_off_is_finished_by_the_same_call nobody_at_the_address_is_unavailable",
         "register/test_verbs_over_http.py": "a_service_that_is_down_ends_a_verb_with_69",
         "register/test_sqlite.py": "a_locked_registry_asks_to_try_again",
+        **_under_load("a_registry"),
     }),
+    Row(SLOW, "the registry", {**_under_load("a_registry")}),
     Row(LYING, "the registry", {
         "register/test_kubeflow_faults.py": "what_does_not_pass_is_told_at_once an_answer_that_is_no_answer_is_told",
+        **_under_load("a_registry"),
     }),
     Row(DOWN, "S3", {
         "objects/test_objects.py": "a_store_that_stumbles_is_asked_again what_was_there_stays_when_a_fetch_fails "
@@ -139,27 +148,43 @@ ROWS = (
         "deploy/test_store_in_s3.py": "a_store_that_is_down_ends_with_69_and_changes_nothing",
         "serving/test_following_a_store_in_s3.py": "a_store_that_goes_down_takes_nothing_with_it "
         "a_swap_that_meets_a_broken_download_is_made_when_it_is_whole with_a_cache_a_start_does_without_the_store",
+        **_under_load("a_store"),
     }),
     Row(SLOW, "S3", {
         "objects/test_objects.py": "a_silent_store_is_unavailable",
         "serving/test_following_a_store_in_s3.py": "a_store_that_hangs_keeps_nobody",
+        **_under_load("a_store"),
     }),
-    Row(LYING, "S3", {"objects/test_objects.py": "a_listing_that_is_none_is_bad_data "
-                                                 "a_listing_cannot_write_beside_the_target"}),
+    Row(LYING, "S3", {
+        "objects/test_objects.py": "a_listing_that_is_none_is_bad_data a_listing_cannot_write_beside_the_target",
+        **_under_load("a_store"),
+    }),
     Row(DOWN, "KFP API", {
         "cluster/test_submit.py": "a_lost_answer_makes_nothing_twice reads_are_asked_again "
         "a_service_that_stays_away_ends_with_69",
         "cluster/test_following.py": "waiting_outlives_faults_and_a_new_token",
+        **_under_load("a_pipelines_api"),
     }),
-    Row(SLOW, "KFP API", {"cluster/test_submit.py": "a_slow_api_is_waited_for_within_bounds"}),
-    Row(LYING, "KFP API", {"cluster/test_access.py": "a_token_that_is_not_accepted_is_said_so"}),
+    Row(SLOW, "KFP API", {
+        "cluster/test_submit.py": "a_slow_api_is_waited_for_within_bounds",
+        **_under_load("a_pipelines_api"),
+    }),
+    Row(LYING, "KFP API", {
+        "cluster/test_access.py": "a_token_that_is_not_accepted_is_said_so",
+        **_under_load("a_pipelines_api"),
+    }),
     Row(DOWN, "Kubernetes API", {
         "deploy/test_cluster_faults.py": "a_passing_fault_changes_nothing_for_the_caller "
         "a_change_whose_every_answer_was_lost_is_taken_back an_api_that_stays_down_ends_with_69",
+        **_under_load("a_cluster"),
     }),
-    Row(SLOW, "Kubernetes API", {"deploy/test_cluster_faults.py": "slow_pods_are_waited_for_with_progress"}),
+    Row(SLOW, "Kubernetes API", {
+        "deploy/test_cluster_faults.py": "slow_pods_are_waited_for_with_progress",
+        **_under_load("a_cluster"),
+    }),
     Row(LYING, "Kubernetes API", {
         "deploy/test_cluster_faults.py": "another_model_behind_the_address_is_no_proof wrong_answers_are_no_proof",
+        **_under_load("a_cluster"),
     }),
     Row(LYING, "the server", {
         "deploy/test_deploy.py": "a_failed_proof_restores_the_version_before",
@@ -169,11 +194,15 @@ ROWS = (
 
 
 @cache
-def _kinds() -> dict[str, str]:
-    return {test: row.kind for row in ROWS for test in row.names}
+def _kinds() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for row in ROWS:
+        for test in row.names:
+            found.setdefault(test, []).append(row.kind)
+    return found
 
 
-def kind_of(item: pytest.Item) -> str:
-    """The kind of the faults that a test tries; empty where the table does not name it."""
+def kinds_of(item: pytest.Item) -> list[str]:
+    """The kinds of faults that a test tries, the first of which it counts as unless it says; none where it is none."""
     file, _, rest = item.nodeid.partition("::")
-    return _kinds().get(f"{file.removeprefix('tests/')}::{rest.partition('[')[0]}", "")
+    return _kinds().get(f"{file.removeprefix('tests/')}::{rest.partition('[')[0]}", [])
