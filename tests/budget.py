@@ -9,7 +9,7 @@ import pytest
 MINUTES = {
     "compose": 24,
     "deploy": 14,
-    "faults": 12,
+    "faults": 20,
     "images": 12,
     # A real API server is built, once on a machine.
     "manifests": 20,
