@@ -63,14 +63,19 @@ class Done:
         return str(self.result["artifacts"][output]["metadata"]["sha256"])
 
 
-def command(*words: object, environment: dict[str, str] | None = None, folder: Path | None = None) -> Done:
+def command(
+    *words: object,
+    environment: dict[str, str] | None = None,
+    folder: Path | None = None,
+    patience_s: float = PATIENCE_S,
+) -> Done:
     """Run a console script of this environment to its end."""
     program, *rest = map(str, words)
     done = subprocess.run(
         [str(BIN / program), *rest],
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=patience_s,
         check=False,
         cwd=folder,
         env={**os.environ, **(environment or {})},

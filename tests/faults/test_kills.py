@@ -35,7 +35,7 @@ KILLS = {
 RUN_KILLS = 5
 # As large as the main job: with fewer rows a model may be refused, and nothing would be registered and served.
 PASSING = (
-    "--rows", "120000", "--holdout-rows", "40000", "--trials", "1", "--shards", "2",
+    "--rows", "200000", "--holdout-rows", "60000", "--trials", "1", "--shards", "2",
     "--recorded", str(HOUSE / "tests/data/recorded_stops.csv"),
 )  # fmt: skip
 # What stands for the calls of the default suite: one of each kind of place that is written.
@@ -163,7 +163,7 @@ def run_words(state: Path) -> list[object]:
 
 def run(state: Path) -> dict[str, Any]:
     """A run to its end: sha256 of what its tasks made, and what is registered and served."""
-    done = command(*run_words(state))
+    done = command(*run_words(state), patience_s=3 * PATIENCE_S)
     assert done.code == 0, done.stderr[-2000:]
     folder = Path(json.loads(done.stdout)["folder"])
     tasks = json.loads((folder / "run.json").read_text())["tasks"]
