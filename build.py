@@ -19,9 +19,10 @@ from pathlib import Path
 HOUSE = Path(__file__).resolve().parent
 VENV = HOUSE / ".venv"
 LOCK = HOUSE / "requirements.lock"
+NOTEBOOKS = HOUSE / "notebooks"
 PACKAGES = (
     "steps/kit", "steps/synthesize", "steps/train", "steps/validate", "steps/register", "steps/deploy",
-    "orchestrator", "serving", "serving/client", "steps/base",
+    "orchestrator", "serving", "serving/client", "steps/base", "notebooks",
 )  # fmt: skip
 RECORDED = HOUSE / "tests" / "data" / "recorded_stops.csv"
 LEAST_PYTHON = (3, 11)
@@ -54,27 +55,28 @@ def check_machine() -> None:
         )
 
 
-def ensure_environment() -> None:
-    """Make `.venv` from the lock if it is not there or not of this lock; a set-up that was killed is done anew."""
-    stamp, wanted = VENV / "brakeline.stamp", _fingerprint()
+def ensure_environment(venv: Path = VENV, lock: Path = LOCK) -> None:
+    """Make an environment from its lock if it is not there or not of this lock; a killed set-up is done anew."""
+    stamp, wanted = venv / "brakeline.stamp", _fingerprint(lock)
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     with (HOUSE / ".venv.lock").open("w") as guard:
         _lock(guard.fileno())
         if stamp.is_file() and stamp.read_text() == wanted:
             return
-        say("setting up .venv from requirements.lock: a minute or three, the first time only")
+        say(f"setting up {venv} from {lock}: a minute or three, the first time only")
         stamp.unlink(missing_ok=True)
         uv = shutil.which("uv")
-        if not _venv_python().exists():
-            command = [uv, "venv", "-q", str(VENV)] if uv else [sys.executable, "-m", "venv", str(VENV)]
-            _install(command, "making .venv")
-        install = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(_venv_python())] if uv else [
-            str(_venv_python()), "-m", "pip", "install", "-q", "--disable-pip-version-check",
+        python = venv / "bin" / "python"
+        if not python.exists():
+            command = [uv, "venv", "-q", str(venv)] if uv else [sys.executable, "-m", "venv", str(venv)]
+            _install(command, f"making {venv}")
+        install = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(python)] if uv else [
+            str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check",
         ]  # fmt: skip
         # The lock is whole. pip would resolve once more, and ask a pin of its own for a package that another one wants
         # with an extra.
-        _install([*install, "--no-deps", "--require-hashes", "-r", str(LOCK)], "installing the locked packages")
+        _install([*install, "--no-deps", "--require-hashes", "-r", str(lock)], "installing the locked packages")
         editable = [word for package in PACKAGES for word in ("--editable", str(HOUSE / package))]
         _install([*install, "--no-deps", "--no-build-isolation", *editable], "installing Brakeline's own packages")
         stamp.write_text(wanted)
@@ -99,6 +101,12 @@ def manifests(arguments: list[str]) -> int:
     return _call("python", "-m", "brakeline_images.render", *arguments, folder=Path.cwd())
 
 
+def notebooks(arguments: list[str]) -> int:
+    """JupyterLab on notebooks/, in an environment of its own lock; options are JupyterLab's, as --no-browser."""
+    ensure_environment(NOTEBOOKS / ".venv", NOTEBOOKS / "requirements.lock")
+    return _call(str(NOTEBOOKS / ".venv" / "bin" / "brakeline-notebooks"), "lab", *arguments)
+
+
 def run(arguments: list[str]) -> int:
     """The pipeline end to end: server, five steps, and a client that asks the deployed model."""
     recorded = [] if "--recorded" in arguments or not RECORDED.is_file() else ["--recorded", str(RECORDED)]
@@ -114,13 +122,14 @@ def test(arguments: list[str]) -> int:
 
 
 def check(_: list[str]) -> int:
-    """Lint, types, file lengths, and whether the locks are what the packages ask for."""
+    """Lint, types, file lengths, whether locks are what packages ask for, and notebooks without outputs."""
     failed = [
         name
         for name, command in (
             ("ruff", ["ruff", "check", "."]),
             ("mypy", ["mypy"]),
             ("locks", ["python", "build.py", "lock", "--check"]),
+            ("notebooks", ["brakeline-notebooks", "strip", "--check"]),
         )
         if _call(*command)
     ]
@@ -130,7 +139,7 @@ def check(_: list[str]) -> int:
     say(
         f"failed: {', '.join(failed + ['lengths'] * bool(long))}"
         if failed or long
-        else "ruff, mypy, locks, lengths: clean"
+        else "ruff, mypy, locks, notebooks, lengths: clean"
     )
     return 1 if failed or long else 0
 
@@ -140,14 +149,14 @@ def lock(arguments: list[str]) -> int:
 
     With --check nothing is written; the exit status says whether the packages' wishes still fit their locks.
     """
-    names = ("stepkit", "synthesize", "train", "validate", "register", "deploy", "serving", "client", "images")
-    own = [f"brakeline-{name}" for name in names]
+    steps = ("stepkit", "synthesize", "train", "validate", "register", "deploy")
+    own = [f"brakeline-{name}" for name in (*steps, "serving", "client", "images", "notebooks")]
     hidden = [word for name in (*own, "brakeline") for word in ("--no-emit-package", name)]
     shared = [
         "uv", "pip", "compile", "pyproject.toml", "--universal", "--python-version", "3.11", "--generate-hashes",
         "--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate", "-q", *hidden,
     ]  # fmt: skip
-    wanted = {"steps/kit": ("data", "s3"), "orchestrator": ("demo", "docker")}
+    wanted = {"steps/kit": ("data", "s3"), "orchestrator": ("demo", "docker"), "notebooks": ("lab",)}
     extras = {folder: [word for name in names for word in ("--extra", name)] for folder, names in wanted.items()}
     stale = []
     for folder in (".", *PACKAGES):
@@ -186,6 +195,7 @@ def bench(arguments: list[str]) -> int:
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "images": images,
     "manifests": manifests,
+    "notebooks": notebooks,
     "run": run,
     "test": test,
     "check": check,
@@ -223,9 +233,9 @@ def _install(command: list[str], doing: str) -> None:
         sys.exit(f"{doing} failed; is a package index reachable? Proxies and CA bundles of the environment are used.")
 
 
-def _fingerprint() -> str:
+def _fingerprint(lock: Path) -> str:
     digest = hashlib.sha256(f"{sys.version_info[:2]} {HOUSE}".encode())
-    for file in (LOCK, *(HOUSE / package / "pyproject.toml" for package in PACKAGES)):
+    for file in (lock, *(HOUSE / package / "pyproject.toml" for package in PACKAGES)):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -54,28 +54,27 @@ def test_the_set_up_is_done_once_and_again_when_the_locks_change(
 ) -> None:
     """A stamp of other locks, or none after a kill, means a new set-up; the right stamp means none."""
     calls: list[str] = []
-    monkeypatch.setattr(build, "VENV", tmp_path / ".venv")
     monkeypatch.setattr(build, "HOUSE", tmp_path)
-    monkeypatch.setattr(build, "_fingerprint", lambda: "these locks")
+    monkeypatch.setattr(build, "_fingerprint", lambda _: "these locks")
 
     def install(_: list[str], doing: str) -> None:
         (tmp_path / ".venv").mkdir(exist_ok=True)
         calls.append(doing)
 
     monkeypatch.setattr(build, "_install", install)
-    build.ensure_environment()
+    build.ensure_environment(tmp_path / ".venv")
     assert len(calls) == 3
-    build.ensure_environment()
+    build.ensure_environment(tmp_path / ".venv")
     assert len(calls) == 3
     (tmp_path / ".venv" / "brakeline.stamp").write_text("other locks")
-    build.ensure_environment()
+    build.ensure_environment(tmp_path / ".venv")
     assert len(calls) == 6
 
 
 def test_installs_are_checked_by_hash(build: types.ModuleType) -> None:
     """Nothing is installed whose hash is not in the lock."""
     source = Path(build.__file__ or "").read_text()
-    assert '"--require-hashes", "-r", str(LOCK)' in source
+    assert '"--require-hashes", "-r", str(lock)' in source
     assert '"--no-deps", "--no-build-isolation"' in source
 
 

@@ -1,10 +1,12 @@
 """Which image a step runs in: by content, never by a floating tag, so that caches and lineage can rely on it.
 
-`python build.py` writes the lock, `orchestrator/images.lock.json`; runners and manifests read it through here.
+`python build.py` writes the lock, `orchestrator/images.lock.json`; runners and manifests read it through here, or the
+file that `BRAKELINE_IMAGES_LOCK` names.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -20,7 +22,9 @@ CONTENT: dict[str, tuple[str, ...]] = {
     CLIENT: ("serving/client",),
 }
 HOUSE = Path(__file__).resolve().parents[3]
-LOCK = HOUSE / "orchestrator" / "images.lock.json"
+# A workbench has no lock of its own making: it is told where the one of its installation is.
+LOCK_VARIABLE = "BRAKELINE_IMAGES_LOCK"
+LOCK = Path(os.environ.get(LOCK_VARIABLE) or HOUSE / "orchestrator" / "images.lock.json")
 SCHEMA_VERSION = 1
 
 _NOT_CONTENT = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}

@@ -1,0 +1,72 @@
+"""How large a notebook's work is, and where its files lie: from the environment, with small defaults."""
+
+import os
+import shutil
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+PREFIX, STATE = "BRAKELINE_NOTEBOOK_", "BRAKELINE_STATE"
+
+
+class UnusableSetting(Exception):
+    """A variable of the environment is not what it has to be."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Each of these is a variable as well: `BRAKELINE_NOTEBOOK_ROWS` and so on.
+
+    The defaults are the least with which a model passes its gates; `runs` is of each scenario of the closed loop.
+    """
+
+    rows: int = 30_000
+    holdout_rows: int = 20_000
+    floor_rows: int = 1_000
+    trials: int = 3
+    runs: int = 240
+    seed: int = 0
+
+    @property
+    def faulty_rows(self) -> int:
+        """Rows with a broken sensor, as the pipeline has them: two for three of the holdout."""
+        return max(1, 2 * self.holdout_rows // 3)
+
+
+def size() -> Size:
+    """The size that the environment asks for. Raises UnusableSetting."""
+    return Size(**{field.name: _whole(field.name, int(field.default)) for field in fields(Size)})  # type: ignore[arg-type]
+
+
+def state() -> Path:
+    """The folder of everything that outlives a run: `BRAKELINE_STATE`, else `.brakeline` beside the notebook."""
+    folder = Path(os.environ.get(STATE) or ".brakeline").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def fresh(name: str) -> Path:
+    """An empty folder of this name in the state, for what a notebook makes anew each time."""
+    folder = state() / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def recorded() -> Path:
+    """The example of recorded stops: beside the notebook in a workbench, in `examples/` of a checkout.
+
+    Raises FileNotFoundError.
+    """
+    places = [Path("recorded_stops.csv"), *(up / "examples/recorded_stops.csv" for up in Path(__file__).parents)]
+    for place in places:
+        if place.is_file():
+            return place.absolute()
+    raise FileNotFoundError(f"recorded_stops.csv is neither in {Path.cwd()} nor in examples/")
+
+
+def _whole(name: str, default: int) -> int:
+    variable, least = f"{PREFIX}{name.upper()}", 0 if name == "seed" else 1
+    found = os.environ.get(variable, str(default))
+    if not found.isdigit() or int(found) < least:
+        raise UnusableSetting(f"{variable}: found {found!r}, allowed a whole number from {least}")
+    return int(found)
