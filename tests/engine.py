@@ -34,3 +34,19 @@ def built() -> dict[str, str]:
     if missing := [reference for reference in named.values() if reference not in have]:
         pytest.skip(f"{', '.join(missing)} not in the engine: run `python build.py`")
     return named
+
+
+def workbench() -> str:
+    """The workbench's image, which is built where it is asked for; where it is missing or stale the test is skipped."""
+    engine, name = client(), images.WORKBENCH
+    have = images.built().get(name)
+    if have is None or images.stale([name]):
+        pytest.skip("the workbench's image is missing or stale: run `python build.py images --workbench`")
+    if have.reference not in {tag for image in engine.images.list() for tag in image.tags}:
+        pytest.skip(f"{have.reference} not in the engine: run `python build.py images --workbench`")
+    return have.reference
+
+
+def reference(name: str) -> str:
+    """One image, the workbench's too."""
+    return workbench() if name == images.WORKBENCH else built()[name]

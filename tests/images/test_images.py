@@ -25,7 +25,7 @@ HARDENED: dict[str, Any] = {
     "tmpfs": {"/tmp": ""},
 }
 NAMES = [image.name for image in plan.IMAGES]
-PROGRAMS = {name: f"brakeline-{'ask' if name == 'client' else name}" for name in NAMES}
+PROGRAMS = {name: f"brakeline-{ {'client': 'ask', 'workbench': 'notebooks'}.get(name, name) }" for name in NAMES}
 PYTHON = "/opt/brakeline/bin/python"
 SHELLS = ("sh", "bash", "dash", "busybox", "apt", "apt-get", "dpkg", "pip", "pip3", "cat", "perl")
 LOOK = """
@@ -72,7 +72,7 @@ print(json.dumps({"metadata": get("/v2/models/" + ready["model"]), "grpc": list(
 
 def run(name: str, *words: str, **settings: Any) -> str:
     """Run a command in an image as OpenShift would; its stdout."""
-    client, reference = engine.client(), engine.built()[name]
+    client, reference = engine.client(), engine.reference(name)
     return str(client.containers.run(reference, list(words), remove=True, **{**HARDENED, **settings}).decode())
 
 
@@ -85,7 +85,7 @@ def test_it_runs_as_any_user_without_rights(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_says_what_it_is(name: str) -> None:
     """Not root, no entry point, and for a step the very signature that its program prints."""
-    about = engine.client().images.get(engine.built()[name]).attrs["Config"]
+    about = engine.client().images.get(engine.reference(name)).attrs["Config"]
     assert about["User"] == "1001:0"
     assert not about["Entrypoint"]
     assert about["Labels"]["brakeline.source"] == locked.source_hash(name)
@@ -105,7 +105,7 @@ def test_it_holds_what_its_lock_and_its_bill_say(name: str) -> None:
     assert found == wanted
     assert seen["uncompiled"] == []
     assert seen["user"] == [1000670000, 0]
-    assert seen["image"] == engine.built()[name]
+    assert seen["image"] == engine.reference(name)
     if locked.base()["reference"].startswith("brakeline/debian:"):
         assert seen["programs"] == []
     listed = {component["name"] for component in seen["bill"]["components"]}
@@ -117,9 +117,9 @@ def test_it_holds_what_its_lock_and_its_bill_say(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_all_of_its_code_can_be_imported(name: str) -> None:
     """Nothing that was left out of the packages is missed by a module of ours."""
-    packages = {"serving": ["brakeline_serving"], "client": ["brakeline_client"]}.get(name, ["stepkit.app"])
-    if name in locked.STEPS:
-        packages = [f"brakeline_{name}"]
+    ours = ["brakeline", "brakeline_notebooks", *(f"brakeline_{step}" for step in locked.STEPS)]
+    others = {"serving": ["brakeline_serving"], "client": ["brakeline_client"], "workbench": ours}
+    packages = others.get(name, [f"brakeline_{name}"])
     run(name, PYTHON, "-c", WORK, *packages)
 
 

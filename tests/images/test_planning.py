@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from brakeline import images as locked
 from brakeline_images import compose, context, debian, locks, plan, wheels
+from brakeline_images.builder import _for_people
 from brakeline_images.errors import BaseNotMade, LocksDisagree
 
 from tests.conftest import HOUSE, command
@@ -17,6 +18,7 @@ BASE = "base@sha256:" + "0" * 64
 DOCKERFILES = [
     *HOUSE.glob("steps/*/Dockerfile"),
     *HOUSE.glob("serving/**/Dockerfile"),
+    HOUSE / "notebooks" / "Dockerfile",
     *plan.ROOM.rglob("*.Dockerfile"),
 ]
 
@@ -87,9 +89,42 @@ def test_only_names_one_image_and_what_it_stands_on() -> None:
 
 def test_a_rung_holds_what_all_above_it_need() -> None:
     """No image gets a package that its lock does not name, and each gets all that it names."""
-    made = plan.make(BASE)
+    made = plan.make(BASE, tuple(image.name for image in plan.IMAGES))
     for image in plan.IMAGES:
         assert made.packages_in(image.name) == locks.read(HOUSE / image.folder / "requirements.lock"), image.name
+
+
+def test_the_workbench_is_built_where_it_is_asked_for_and_moves_no_rung() -> None:
+    """Nobody who runs a pipeline pays for it, and what it needs renames nothing that the others stand on."""
+    usual, asked = plan.make(BASE), plan.make(BASE, (*plan.USUAL, "workbench"))
+    assert "workbench" not in usual.nodes
+    assert usual.references.items() <= asked.references.items()
+    assert asked.nodes["workbench-packages"].parent == "learning"
+    assert asked.nodes["workbench"].source == locked.source_hash("workbench")
+
+
+def test_a_workbench_knows_what_the_steps_beside_it_were_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the file that its image brings, which has the hash of each; without either nothing passes for the code."""
+    (brought,) = [content for name, content in _for_people(plan.IMAGES[-1]) if name.endswith("sources.json")]
+    (tmp_path / "sources.json").write_bytes(brought)
+    here = {step: locked.source_hash(step) for step in locked.STEPS}
+    monkeypatch.setattr(locked, "HOUSE", tmp_path)
+    monkeypatch.setattr(locked, "SOURCES", tmp_path / "sources.json")
+    assert {step: locked.source_hash(step) for step in locked.STEPS} == here
+    with pytest.raises(locked.NotBuilt, match="no sources in"):
+        locked.source_hash("workbench")
+    (tmp_path / "sources.json").unlink()
+    with pytest.raises(locked.NotBuilt, match=r"sources\.json does not tell what train was made of"):
+        locked.source_hash("train")
+
+
+def test_what_an_image_shares_are_the_notebooks_of_the_house() -> None:
+    """Each of them, and no other; so a new one is not forgotten."""
+    shared = {Path(name).name for name in locked.SHARED}
+    assert {file.name for file in (HOUSE / "notebooks").glob("*.ipynb")} == shared - {"recorded_stops.csv"}
+    assert all((HOUSE / name).is_file() for name in locked.SHARED)
 
 
 def test_a_lock_is_read_for_the_images_python(tmp_path: Path) -> None:
@@ -207,7 +242,8 @@ def test_without_an_engine_the_way_to_one_is_told() -> None:
 def test_check_tells_a_stale_lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Images of other sources are stale, whatever their names; nothing built is stale too."""
     monkeypatch.setattr(locked, "LOCK", tmp_path / "images.lock.json")
-    assert set(locked.stale()) == set(locked.CONTENT)
+    assert set(locked.stale()) == set(locked.CONTENT) - set(locked.OPTIONAL)
+    assert locked.stale([locked.WORKBENCH]) == [locked.WORKBENCH]
     built = {name: locked.Built("r", "i", locked.source_hash(name)) for name in locked.CONTENT}
     locked.write({}, built)
     assert locked.stale() == []

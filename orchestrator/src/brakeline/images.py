@@ -7,24 +7,37 @@ file that `BRAKELINE_IMAGES_LOCK` names.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 STEPS = ("synthesize", "train", "validate", "register", "deploy")
-SERVING, CLIENT = "serving", "client"
+SERVING, CLIENT, WORKBENCH = "serving", "client", "workbench"
+NOTEBOOKS = ("initial_development", "pipeline", "endpoint", "register_model")
+# What a workbench brings for people, beside code.
+SHARED = (*(f"notebooks/{name}.ipynb" for name in NOTEBOOKS), "examples/recorded_stops.csv")
 # What an image is made of: files and folders.
 CONTENT: dict[str, tuple[str, ...]] = {
     **{step: ("steps/kit", f"steps/{step}") for step in STEPS},
     SERVING: ("serving/src", "serving/Dockerfile", "serving/pyproject.toml", "serving/requirements.lock"),
     CLIENT: ("serving/client",),
+    WORKBENCH: (
+        *("steps/kit", *(f"steps/{step}" for step in STEPS), "orchestrator/src", "orchestrator/pyproject.toml"),
+        *("serving/src", "serving/pyproject.toml", "serving/client", "notebooks/src", "notebooks/Dockerfile"),
+        *("notebooks/pyproject.toml", "notebooks/requirements.lock", *SHARED),
+    ),
 }
+# Images that nothing else here needs: built where they are asked for.
+OPTIONAL = (WORKBENCH,)
 HOUSE = Path(__file__).resolve().parents[3]
 # A workbench has no lock of its own making: it is told where the one of its installation is.
 LOCK_VARIABLE = "BRAKELINE_IMAGES_LOCK"
 LOCK = Path(os.environ.get(LOCK_VARIABLE) or HOUSE / "orchestrator" / "images.lock.json")
+# What an image with this package in it was made of: it has no sources to hash.
+SOURCES = Path(sys.prefix) / "share" / "brakeline" / "sources.json"
 SCHEMA_VERSION = 1
 
 _NOT_CONTENT = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
@@ -64,18 +77,18 @@ def write(base_image: Mapping[str, str], images: Mapping[str, Built]) -> None:
     staged.replace(LOCK)
 
 
-def stale() -> list[str]:
-    """The images that are not built, or were built of other sources than those that are here."""
-    have = built()
-    return [name for name in CONTENT if name not in have or have[name].source != source_hash(name)]
+def stale(names: Iterable[str] = ()) -> list[str]:
+    """The images that are not built, or were built of other sources than those here: of these, or of the usual."""
+    have, wanted = built(), list(names) or [name for name in CONTENT if name not in OPTIONAL]
+    return [name for name in wanted if name not in have or have[name].source != source_hash(name)]
 
 
 def for_containers() -> dict[str, str]:
-    """The local image of every step, and the server's. Raises NotBuilt."""
+    """The local image of every step, the server's and the client's. Raises NotBuilt."""
     if missing := stale():
         state = "not built" if not LOCK.is_file() else "older than their sources"
         raise NotBuilt(f"images of {', '.join(missing)} are {state}: run `python build.py`")
-    return {name: image.reference for name, image in built().items()}
+    return {name: image.reference for name, image in built().items() if name not in OPTIONAL}
 
 
 def for_cluster() -> dict[str, str]:
@@ -98,8 +111,11 @@ def reference(step: str) -> str:
 def source_hash(name: str) -> str:
     """sha256 over the names and bytes of all files that make an image.
 
-    What is only read by people (`.md`) is not in it.
+    What is only read by people (`.md`) is not in it. A workbench's image has no sources, and tells those that it was
+    made of. Raises NotBuilt where there is neither: nothing may pass for the code in a cache's key.
     """
+    if not (HOUSE / "steps").is_dir():
+        return _told(name)
     digest = hashlib.sha256()
     for place in (HOUSE / path for path in CONTENT[name]):
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
@@ -107,6 +123,14 @@ def source_hash(name: str) -> str:
                 digest.update(f"{file.relative_to(HOUSE).as_posix()}\0".encode())
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _told(name: str) -> str:
+    try:
+        told: dict[str, str] = json.loads(SOURCES.read_text(encoding="utf-8"))
+        return told[name]
+    except (OSError, ValueError, KeyError) as error:
+        raise NotBuilt(f"no sources in {HOUSE}, and {SOURCES} does not tell what {name} was made of") from error
 
 
 def _lock() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Builds what the engine lacks of a plan: in parallel, parents before children, and nothing that is there already."""
 
+import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -7,15 +8,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from brakeline.images import HOUSE, source_hash
+from brakeline.images import CONTENT, HOUSE, OPTIONAL, SOURCES, source_hash
 
 from brakeline_images import about, context, inventory, processes, wheels
 from brakeline_images.engine import Engine
 from brakeline_images.errors import BaseUnfit, BuildFailed, SourcesChanged
-from brakeline_images.plan import ROOM, Node, Plan
+from brakeline_images.plan import ROOM, Microimage, Node, Plan
 
 SBOMS = ROOM / "sbom"
 PYTHON = "/opt/brakeline/bin/python"
+_SHARED = "share/brakeline"
 _WORKERS = 3
 
 
@@ -110,7 +112,7 @@ class Builder:
             self.tell(f"{node.name}: building")
             own = wheels.own([HOUSE / package for package in node.code.packages], PYTHON)
             bill = about.bill(self.plan, node, self._base)
-            named: list[tuple[str, bytes]] = [*own, (about.BILL, bill.encode())]
+            named: list[tuple[str, bytes]] = [*own, (about.BILL, bill.encode()), *_for_people(node.code)]
             return [(f"opt/brakeline/{name}", content) for name, content in named]
         if node.packages:
             self.tell(f"{node.name}: fetching {len(node.packages)} packages")
@@ -125,3 +127,12 @@ class Builder:
             names = [line.split()[1] for line in node.dockerfile.read_text().splitlines() if line.startswith("ARG ")]
             return {names[0]: parent, "IMAGE": self.plan.references[node.name]}
         return {"PARENT" if node.parent else "BASE": parent}
+
+
+def _for_people(image: Microimage) -> list[tuple[str, bytes]]:
+    """An image's files for people, and what its code was made of where it has the orchestrator, which asks for that."""
+    files = [(f"{_SHARED}/notebooks/{Path(name).name}", (HOUSE / name).read_bytes()) for name in image.shared]
+    if "orchestrator" in image.packages:
+        made_of = {name: source_hash(name) for name in CONTENT if name not in OPTIONAL}
+        files.append((f"{_SHARED}/{SOURCES.name}", (json.dumps(made_of, indent=2) + "\n").encode()))
+    return files

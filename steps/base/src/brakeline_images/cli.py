@@ -35,6 +35,7 @@ CaBundle = Annotated[
 ]
 Refresh = Annotated[bool, typer.Option("--refresh-base", help="Pull or make the base anew, with its latest packages.")]
 Stores = Annotated[bool, typer.Option("--stores", help="Build the store, MariaDB and Prometheus of compose too.")]
+Workbench = Annotated[bool, typer.Option("--workbench", help="Build the notebooks' image too; --push does so unasked.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
@@ -51,7 +52,7 @@ def tell(message: str) -> None:
 @app.command()
 def build(
     only: Only = None, base: Base = "", push: Push = "", check: Check = False, ca_bundle: CaBundle = None,
-    refresh_base: Refresh = False, stores: Stores = False, as_json: AsJson = False,
+    refresh_base: Refresh = False, stores: Stores = False, workbench: Workbench = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Build the images whose content changed, and write their names to orchestrator/images.lock.json.
 
@@ -63,7 +64,8 @@ def build(
             raise typer.BadParameter(f"found {name!r}, allowed {', '.join(NAMES)}", param_hint="--only")
     try:
         with turns.interruptible(), turns.alone(tell) if not check else nullcontext():
-            facts = _check() if check else _build(tuple(only or ()), base, push, ca_bundle, refresh_base, stores)
+            names = tuple(only or (*plan.USUAL, *((locked.WORKBENCH,) if workbench or push else ())))
+            facts = _check(names) if check else _build(names, base, push, ca_bundle, refresh_base, stores)
     except Interrupted as error:
         turns.leave(error, tell)
     except ImagesError as error:
@@ -83,7 +85,7 @@ def build(
 
 
 def _build(
-    only: tuple[str, ...], base: str, push: str, ca_bundle: Path | None, refresh: bool, with_stores: bool
+    names: tuple[str, ...], base: str, push: str, ca_bundle: Path | None, refresh: bool, with_stores: bool
 ) -> dict[str, Any]:
     from brakeline_images import foundation
     from brakeline_images.builder import Builder
@@ -95,11 +97,11 @@ def _build(
     known = foundation.Base(**before) if before else None
     asked = base or (known.asked if known else foundation.AUTO)
     chosen = foundation.choose(asked, known, engine, tell, ca_bundle, refresh)
-    wanted = plan.make(chosen.reference, only)
+    wanted = plan.make(chosen.reference, names)
     builder = Builder(engine, wanted, tell, ca_bundle)
     builder.build()
     images = locked.built()
-    for name in only or NAMES:
+    for name in names:
         reference = wanted.references[name]
         found, kept = engine.inspect(reference) or {}, images.get(name)
         pushed = kept.pushed if kept and kept.reference == reference else ""
@@ -112,17 +114,17 @@ def _build(
         beside = stores.build(engine, chosen.reference, tell, ca_bundle, refresh)
         compose.name_images(beside)
     if push:
-        for name in only or NAMES:
+        for name in names:
             tell(f"pushing {images[name].reference} to {push}")
             images[name] = replace(images[name], pushed=engine.push(images[name].reference, push))
         _record(chosen, images)
         manifests.name_images(images)
-    tell(f"{len(builder.built)} built, {len(only or NAMES)} current; base {chosen.reference}")
+    tell(f"{len(builder.built)} built, {len(names)} current; base {chosen.reference}")
     return {
         "status": "built" if builder.built else "current",
         "base": chosen.reference,
         "built": builder.built,
-        "images": {name: vars(images[name]) for name in only or NAMES},
+        "images": {name: vars(images[name]) for name in names},
         "stores": beside,
     }
 
@@ -135,12 +137,12 @@ def _record(base: "foundation.Base", images: dict[str, Built]) -> None:
     compose.name_images({name: image.reference for name, image in images.items()}, revision.here())
 
 
-def _check() -> dict[str, Any]:
+def _check(names: tuple[str, ...]) -> dict[str, Any]:
     have, base = locked.built(), locked.base()
-    stale = set(locked.stale())
+    stale = set(locked.stale(names))
     if base:
-        wanted = plan.make(base["reference"])
-        stale |= {name for name in NAMES if name in have and have[name].reference != wanted.references[name]}
+        wanted = plan.make(base["reference"], names)
+        stale |= {name for name in names if name in have and have[name].reference != wanted.references[name]}
     for name in sorted(stale):
         tell(f"{name}: {'older than its sources' if name in have else 'not built'}; `python build.py images` builds it")
     return {"status": "stale" if stale else "current", "stale": sorted(stale)}

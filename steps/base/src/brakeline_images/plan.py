@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from brakeline.images import HOUSE, source_hash
+from brakeline.images import HOUSE, OPTIONAL, SHARED, STEPS, WORKBENCH, source_hash
 
 from brakeline_images import locks
 from brakeline_images.locks import Pinned
@@ -31,16 +31,18 @@ class Microimage:
     folder: str
     packages: tuple[str, ...]  # folders of the Python packages that are its code
     is_step: bool = True
+    shared: tuple[str, ...] = ()  # files for people, below share/brakeline
 
 
+_OURS = ("steps/kit", *(f"steps/{step}" for step in STEPS), "orchestrator", "serving", "serving/client", "notebooks")
 IMAGES = (
-    *(
-        Microimage(step, f"steps/{step}", ("steps/kit", f"steps/{step}"))
-        for step in ("synthesize", "train", "validate", "register", "deploy")
-    ),
+    *(Microimage(step, f"steps/{step}", ("steps/kit", f"steps/{step}")) for step in STEPS),
     Microimage("serving", "serving", ("serving",), is_step=False),
     Microimage("client", "serving/client", ("serving/client",), is_step=False),
+    Microimage(WORKBENCH, "notebooks", _OURS, is_step=False, shared=SHARED),
 )
+# What is built unless something else is asked for.
+USUAL = tuple(image.name for image in IMAGES if image.name not in OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -84,16 +86,19 @@ class Plan:
 
 
 def make(base: str, only: tuple[str, ...] = ()) -> Plan:
-    """The plan for all images, or for some and what they stand on. `base` is the base image's reference by content."""
+    """The plan for the usual images, or for some, and what they stand on. `base` is the base's reference by content.
+
+    What the optional ones need changes no rung: they stand on what the usual ones have in common.
+    """
     installed = {image.name: locks.read(HOUSE / image.folder / "requirements.lock") for image in IMAGES}
     rung_of = {image.name: _rung(HOUSE / image.folder / "Dockerfile") for image in IMAGES}
     plan = Plan(base)
-    chosen = [image for image in IMAGES if not only or image.name in only]
+    chosen = [image for image in IMAGES if image.name in (only or USUAL)]
     needed = {rung for image in chosen for rung in _down(rung_of[image.name])}
     below: frozenset[Pinned] = frozenset()
     content: dict[str, frozenset[Pinned]] = {}
     for rung, parent in LADDER.items():
-        content[rung] = locks.shared([installed[name] for name, on in rung_of.items() if rung in _down(on)])
+        content[rung] = locks.shared([installed[name] for name in USUAL if rung in _down(rung_of[name])])
         below = content[parent] if parent else frozenset()
         if rung in needed:
             if parent is None:

@@ -24,16 +24,23 @@ _NOT_RUN_PATHS = (
     "onnxruntime/transformers",
 )
 _NOT_RUN_ENDINGS = (".pyi", ".pxd", ".pyx", ".h", ".hpp", ".c", ".cpp", ".a", ".proto")
+# Stubs that a completer reads at run time.
+_READ = "typeshed"
+# Published as a source archive alone, and pure Python: a wheel is made of the locked archive on the host.
+_FROM_SOURCE = {"kfp-server-api"}
 
 
 def fetch(image: str, packages: Iterable[Pinned], into: Path, ca_bundle: Path | None) -> None:
     """Install locked wheels for the image's Python and platform into a folder. Raises PackagesMissing."""
     with tempfile.TemporaryDirectory() as folder:
         lock = Path(folder) / "requirements.lock"
-        lock.write_text("\n".join(package.lines for package in sorted(packages)) + "\n", encoding="utf-8")
+        wanted = sorted(packages)
+        lock.write_text("\n".join(package.lines for package in wanted) + "\n", encoding="utf-8")
+        as_wheels = [package.name for package in wanted if package.name not in _FROM_SOURCE]
+        wheels_only = [word for name in as_wheels for word in ("--only-binary", name)]
         command = [
             _uv(), "pip", "install", "-q", "--target", str(into), "--python-version", PYTHON, "--python-platform",
-            PLATFORM, "--only-binary", ":all:", "--require-hashes", "--no-deps", "-r", str(lock),
+            PLATFORM, *wheels_only, "--require-hashes", "--no-deps", "-r", str(lock),
         ]  # fmt: skip
         done = processes.run(command, environment={"SSL_CERT_FILE": str(ca_bundle)} if ca_bundle else {})
     if done.status:
@@ -51,7 +58,7 @@ def prune(site: Path) -> None:
         named = any(path.match(f"{site}/{pattern}") for pattern in _NOT_RUN_PATHS)
         if path.is_dir() and (named or path.name in _NOT_RUN):
             shutil.rmtree(path)
-        elif path.is_file() and (named or path.suffix in _NOT_RUN_ENDINGS):
+        elif path.is_file() and (named or (path.suffix in _NOT_RUN_ENDINGS and _READ not in path.parts)):
             path.unlink()
 
 
