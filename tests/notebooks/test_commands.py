@@ -61,6 +61,7 @@ def test_a_kernels_terminal_is_not_the_commands(monkeypatch: pytest.MonkeyPatch)
     """Nothing moves or is coloured in a cell."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-color")
+    monkeypatch.delenv("COLUMNS", raising=False)
     told = run(
         PYTHON, "-c", "import os; print(os.environ.get('FORCE_COLOR'), os.environ.get('TERM'), os.environ['COLUMNS'])"
     )

@@ -96,18 +96,18 @@ def test_stripping_gives_the_form_and_changes_nothing_twice(tmp_path: Path) -> N
 
 def test_saving_keeps_outputs_on_the_page_and_out_of_the_file() -> None:
     """Jupyter's hook replaces what is saved, and leaves other files alone."""
-    run = {
+    run: dict[str, Any] = {
         "cells": [cell(execution_count=2)],
         "metadata": {"kernelspec": {"name": "mine"}},
         "nbformat": 4,
         "nbformat_minor": 5,
     }
     page = copy.deepcopy(run)
-    model = {"type": "notebook", "content": page}
+    model: dict[str, Any] = {"type": "notebook", "content": page}
     form.before_save(model, path="x", contents_manager=None)
     assert model["content"]["cells"][0]["execution_count"] is None
     assert model["content"]["metadata"] == form.METADATA
     assert page == run
-    text = {"type": "file", "content": "x"}
+    text: dict[str, Any] = {"type": "file", "content": "x"}
     form.before_save(text, path="x", contents_manager=None)
     assert text == {"type": "file", "content": "x"}

@@ -49,7 +49,7 @@ def charts_in(file: Path) -> list[dict[str, Any]]:
 
 
 def small_notebook(file: Path, *sources: str) -> Path:
-    cells = [
+    cells: list[dict[str, Any]] = [
         {
             "cell_type": "code",
             "id": f"cell-{number}",

@@ -91,7 +91,7 @@ def strip(
 
 
 def _ours() -> list[Path]:
-    from brakeline_notebooks.lab import SHARED
+    from brakeline_notebooks.settings import SHARED
 
     places = (Path(__file__).resolve().parents[2], SHARED)
     return next(found for place in places if (found := sorted(place.glob("*.ipynb"))))

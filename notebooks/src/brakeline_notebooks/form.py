@@ -37,7 +37,7 @@ def stripped(content: dict[str, Any]) -> dict[str, Any]:
 
 def text(content: dict[str, Any]) -> str:
     """A notebook as the bytes that git keeps: as nbformat writes it, sources in lines."""
-    return str(nbformat.writes(nbformat.from_dict(stripped(content)))) + "\n"  # type: ignore[no-untyped-call]
+    return str(nbformat.writes(nbformat.from_dict(stripped(content)))) + "\n"
 
 
 def strip(file: Path) -> bool:
@@ -52,7 +52,7 @@ def strip(file: Path) -> bool:
 def before_save(model: dict[str, Any], **_: Any) -> None:
     """A hook of Jupyter's: what is saved of a notebook is what git keeps. The open page keeps its outputs."""
     if model["type"] == "notebook":
-        model["content"] = nbformat.from_dict(stripped(model["content"]))  # type: ignore[no-untyped-call]
+        model["content"] = nbformat.from_dict(stripped(model["content"]))
 
 
 def problems(file: Path) -> list[str]:
@@ -96,4 +96,4 @@ def _of_code(cell: Any) -> list[str]:
 
 
 def _read(raw: str) -> Any:
-    return nbformat.reads(raw, as_version=4)  # type: ignore[no-untyped-call]
+    return nbformat.reads(raw, as_version=4)

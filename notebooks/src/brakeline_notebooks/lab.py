@@ -11,9 +11,8 @@ from pathlib import Path
 import nbformat
 
 from brakeline_notebooks import form
+from brakeline_notebooks.settings import SHARED
 
-# What an image brings for a person's own folder.
-SHARED = Path(sys.prefix) / "share" / "brakeline" / "notebooks"
 _DELIVERED = ".delivered.json"
 # Its settings where a person has none: nobody beyond the machine is asked, for news or for a newer version.
 _SETTINGS = Path(__file__).parent / "jupyter"
@@ -83,7 +82,7 @@ def _content(file: Path) -> str:
     raw = file.read_bytes()
     if file.suffix == ".ipynb":
         try:
-            raw = form.text(nbformat.reads(raw.decode(), as_version=4)).encode()  # type: ignore[no-untyped-call]
+            raw = form.text(nbformat.reads(raw.decode(), as_version=4)).encode()
         except (ValueError, KeyError):
             return "unreadable"
     return hashlib.sha256(raw).hexdigest()

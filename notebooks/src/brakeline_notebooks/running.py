@@ -19,7 +19,7 @@ def run(notebook: Path, folder: Path, tell: Callable[[str], None], kept: Path | 
 
     Raises NotebookFailed, OSError.
     """
-    content = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
+    content = nbformat.read(notebook, as_version=4)
     client = NotebookClient(
         content, timeout=_SECONDS_OF_A_CELL, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
@@ -36,7 +36,7 @@ def run(notebook: Path, folder: Path, tell: Callable[[str], None], kept: Path | 
         raise NotebookFailed(f"{notebook}, cell {cell.id!r}: {error.ename}: {error.evalue}\n{said}") from error
     finally:
         if kept:
-            nbformat.write(content, kept)  # type: ignore[no-untyped-call]
+            nbformat.write(content, kept)
     return ran
 
 

@@ -2,10 +2,13 @@
 
 import os
 import shutil
+import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 PREFIX, STATE = "BRAKELINE_NOTEBOOK_", "BRAKELINE_STATE"
+# What a workbench's image brings for a person's own folder.
+SHARED = Path(sys.prefix) / "share" / "brakeline" / "notebooks"
 
 
 class UnusableSetting(Exception):
@@ -53,15 +56,16 @@ def fresh(name: str) -> Path:
 
 
 def recorded() -> Path:
-    """The example of recorded stops: beside the notebook in a workbench, in `examples/` of a checkout.
+    """The example of recorded stops: beside the notebook, as a workbench has it, in its image, or in a checkout.
 
     Raises FileNotFoundError.
     """
-    places = [Path("recorded_stops.csv"), *(up / "examples/recorded_stops.csv" for up in Path(__file__).parents)]
+    name = "recorded_stops.csv"
+    places = [Path.cwd() / name, SHARED / name, *(up / "examples" / name for up in Path(__file__).parents)]
     for place in places:
         if place.is_file():
-            return place.absolute()
-    raise FileNotFoundError(f"recorded_stops.csv is neither in {Path.cwd()} nor in examples/")
+            return place
+    raise FileNotFoundError(f"{name} is neither in {Path.cwd()} nor in {SHARED} or examples/")
 
 
 def _whole(name: str, default: int) -> int:

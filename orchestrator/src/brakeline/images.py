@@ -70,11 +70,15 @@ def base() -> dict[str, str]:
 
 def write(base_image: Mapping[str, str], images: Mapping[str, Built]) -> None:
     """Write the lock atomically."""
-    listed = {name: asdict(image) for name, image in sorted(images.items())}
-    content = {"schema_version": SCHEMA_VERSION, "base": dict(base_image), "images": listed}
     staged = LOCK.with_name(f".{LOCK.name}.partial")
-    staged.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    staged.write_text(content(base_image, images), encoding="utf-8")
     staged.replace(LOCK)
+
+
+def content(base_image: Mapping[str, str], images: Mapping[str, Built]) -> str:
+    """A lock as text."""
+    listed = {name: asdict(image) for name, image in sorted(images.items())}
+    return json.dumps({"schema_version": SCHEMA_VERSION, "base": dict(base_image), "images": listed}, indent=2) + "\n"
 
 
 def stale(names: Iterable[str] = ()) -> list[str]:
