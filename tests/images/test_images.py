@@ -45,10 +45,10 @@ print(json.dumps(dict(
 )))
 """  # noqa: E501
 WORK = """
-import importlib, pkgutil, sys
+import importlib, os, pkgutil, sys
 for package in sys.argv[1:]:
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith(("__main__", *os.environ.get("BUT", "").split())):
             importlib.import_module(module.name)
 """
 
@@ -120,7 +120,8 @@ def test_all_of_its_code_can_be_imported(name: str) -> None:
     ours = ["brakeline", "brakeline_notebooks", *(f"brakeline_{step}" for step in locked.STEPS)]
     others = {"serving": ["brakeline_serving"], "client": ["brakeline_client"], "workbench": ours}
     packages = others.get(name, [f"brakeline_{name}"])
-    run(name, PYTHON, "-c", WORK, *packages)
+    # What starts containers is an extra of the orchestrator's, for machines with an engine.
+    run(name, PYTHON, "-c", WORK, *packages, environment={"BUT": "brakeline.containers"} if name == "workbench" else {})
 
 
 def test_a_step_works_on_mounted_data_without_rights_or_network(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Pushing to a real registry and taking a base from one."""
 
+import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,14 +59,21 @@ def test_what_was_pushed_is_recorded_by_its_digest(at: str, aside: Path) -> None
 
 
 def test_manifests_name_the_server_by_what_was_pushed(at: str, aside: Path) -> None:
-    """The digest that the registry gave is the one that manifests pull by; a push of another image leaves it alone."""
+    """The digest that the registry gave is the one that manifests pull by; a push of another image leaves it alone.
+
+    A step's is no image of the manifests: it is in the lock that workbenches read.
+    """
     pushed = cli._build(("serving",), "", at, None, False, False)["images"]["serving"]["pushed"]
     repository, _, digest = pushed.partition("@")
     entry = {"name": "brakeline/serving", "newName": repository, "digest": digest}
     assert entry in yaml.safe_load(manifests.FILE.read_text())["images"]
-    cli._build(("register",), "", at, None, False, False)
-    assert entry in yaml.safe_load(manifests.FILE.read_text())["images"]
-    assert f"{at}/brakeline/register" not in manifests.FILE.read_text()
+    step = cli._build(("register",), "", at, None, False, False)["images"]["register"]["pushed"]
+    told = yaml.safe_load(manifests.FILE.read_text())
+    assert entry in told["images"]
+    assert "brakeline/register" not in {one["name"] for one in told["images"]}
+    (patch,) = told["patches"]
+    (lock,) = yaml.safe_load(patch["patch"])["data"].values()
+    assert json.loads(lock)["images"]["register"]["pushed"] == step
 
 
 def test_a_registry_that_is_not_there_leaves_the_lock_alone(aside: Path) -> None:

@@ -1,5 +1,6 @@
 """The process runner on toy steps: branches, loops, failures, the cache and signals; and what it borrows from kfp."""
 
+import importlib
 import json
 import os
 import signal
@@ -51,7 +52,30 @@ def test_kfp_still_has_what_is_replaced() -> None:
     """kfp is pinned exactly, and each internal that the runner touches is there under its name."""
     assert version("kfp") == "2.17.0"
     for module, name in local.INTERNALS.items():
-        assert callable(getattr(module, name)), f"{module.__name__}.{name}"
+        assert callable(getattr(importlib.import_module(module), name)), f"{module}.{name}"
+
+
+def test_processes_want_no_docker_package(tmp_path: Path) -> None:
+    """Where it is not installed, as in a workbench, a pipeline runs all the same."""
+    toy.install(tmp_path)
+    told = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(HOUSE)}
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_DOCKER], env=told, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "6"), done.stderr
+
+
+_WITHOUT_DOCKER = """
+import sys
+sys.modules["docker"] = None
+from pathlib import Path
+from brakeline import forecast, local, narrator, process, record
+from tests.orchestrator import toy
+kept = record.RunRecord("one", "process", Path("runs", "one").absolute(), {})
+runner = local.LocalRunner(kept, narrator.ForMachines(), None, process.Processes())
+runner.run(toy.compiled(toy.looped, Path.cwd()), {"word": "yes"})
+print(len(kept.tasks))
+"""
 
 
 def test_loops_run_and_are_collected_in_order(run: Run) -> None:

@@ -7,6 +7,7 @@ one of them.
 
 import builtins
 import contextlib
+import importlib
 import json
 import logging
 import threading
@@ -19,18 +20,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kfp import components, dsl, local
-from kfp.local import docker_task_handler, executor_input_utils, status, subprocess_task_handler
+from kfp.local import status
 from kfp.local.orchestrator import task_executor
 
 from brakeline.narrator import Narrator
 from brakeline.record import FAILED, SUCCEEDED, RunRecord, TaskRecord
 from brakeline.whole import CannotWrite, Log, add
 
+# By the modules' names: that of containers wants a package which is not everywhere, as in a workbench.
 INTERNALS = {
-    subprocess_task_handler: "SubprocessTaskHandler",
-    docker_task_handler: "run_docker_container",
-    task_executor: "execute_single_task",
-    executor_input_utils: "get_local_pipeline_resource_name",
+    "kfp.local.subprocess_task_handler": "SubprocessTaskHandler",
+    "kfp.local.docker_task_handler": "run_docker_container",
+    "kfp.local.orchestrator.task_executor": "execute_single_task",
+    "kfp.local.executor_input_utils": "get_local_pipeline_resource_name",
 }
 TERMINATED = 143
 _SECONDS_TO_END = 5.0
@@ -160,7 +162,7 @@ class LocalRunner:
         with contextlib.ExitStack() as stack:
             for module, name in INTERNALS.items():
                 if name in ours:
-                    stack.enter_context(replaced(module, name, ours[name]))
+                    stack.enter_context(replaced(importlib.import_module(module), name, ours[name]))
             yield
 
     def _observed(self, execute: Any, call: dict[str, Any]) -> Any:
