@@ -6,16 +6,20 @@ is skipped and says why. The exit status is 1 if one failed; the figures of the 
 """
 
 import argparse
+import json
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import _compare as compare
+import _page
 from _folder import Bench, benches, revision
 from _report import machine
 from _results import FAILED, Entry, NoResults, Results, machine_words, read, same_machine, write_whole
 from _turns import HERE, HOUSE, Refused, Turns
+from rich.console import Console
 
 LIMIT_MIN, QUICK_LIMIT_MIN = 60.0, 10.0
 
@@ -31,8 +35,13 @@ def main(words: Sequence[str]) -> int:
     try:
         if chosen.list:
             return _list(known, turns)
+        if chosen.compare:
+            return _compare(chosen.compare, into / "results.json", chosen)
+        if chosen.render:
+            print("\n".join(map(str, write(read(into / "results.json"), into))))
+            return 0
         return _measure(chosen, known, turns, into)
-    except (Refused, NoResults) as error:
+    except (Refused, NoResults, compare.NotComparable) as error:
         _say(str(error))
         return 2
     except KeyboardInterrupt:
@@ -48,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", metavar="NAMES", help="these alone, by commas; figures of the others stay")
     parser.add_argument("--list", action="store_true", help="what there is, what it measures, how long it took")
     parser.add_argument("--resume", action="store_true", help="go on with the run that was interrupted")
+    parser.add_argument("--compare", type=Path, metavar="OLD", help="measure nothing: what changed since OLD (JSON)")
+    parser.add_argument("--every", action="store_true", help="with --compare: what did not change too")
+    parser.add_argument("--fail-on-worse", action="store_true", help="with --compare: exit status 1 if one is worse")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--render", action="store_true", help="measure nothing: page and plots anew from results.json")
     parser.add_argument("--into", type=Path, metavar="FOLDER", help="where RESULTS.md, results.json and plots go")
     parser.add_argument("--limit-min", type=float, metavar="N", help="a bench that takes longer has failed [min]")
     parser.add_argument("--benches", type=Path, metavar="FOLDER", default=HERE, help="where the benches are")
@@ -70,7 +84,12 @@ def _measure(chosen: argparse.Namespace, known: list[Bench], turns: Turns, into:
     # A child that inherits an ignored Ctrl-C could not be ended by it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     entries = turns.take(wanted, run)
-    _write(_merged(entries, stays, known, chosen.quick), into)
+    results = _merged(entries, stays, known, chosen.quick)
+    files = write(results, into)
+    if chosen.json:
+        print(results.text(), end="")
+    else:
+        print("\n".join(map(str, files)))
     failed = [entry.bench for entry in entries if entry.status == FAILED]
     if failed:
         _say(f"failed: {', '.join(failed)}; try them again with --resume")
@@ -101,9 +120,40 @@ def _merged(entries: list[Entry], stays: Results | None, known: list[Bench], qui
     return Results(quick, machine(), sorted([*entries, *kept], key=lambda entry: entry.bench))
 
 
-def _write(results: Results, into: Path) -> None:
-    write_whole(into / "results.json", results.text())
-    print(into / "results.json")
+def write(results: Results, into: Path) -> list[Path]:
+    """results.json, and all that is made of it."""
+    # Drawing is of no use to `--list` or to a bench.
+    import _plots  # noqa: PLC0415
+
+    plots = _plots.drawn(results)
+    files = {"results.json": results.text(), **{name: svg for name, _, svg in plots.values()}}
+    files["RESULTS.md"] = _page.text(results, {bench: (name, words) for bench, (name, words, _) in plots.items()})
+    for name, content in files.items():
+        write_whole(into / name, content)
+    for stale in {file.name for file in into.glob("*.svg")} - files.keys():
+        (into / stale).unlink()
+    return [into / name for name in files]
+
+
+def _compare(old: Path, new: Path, chosen: argparse.Namespace) -> int:
+    before, now = read(old), read(new)
+    found = compare.changes(before, now)
+    elsewhere = not same_machine(before.machine, now.machine)
+    told = [change for change in found if change.is_told or chosen.every]
+    if chosen.json:
+        print(json.dumps({"same_machine": not elsewhere, "figures": compare.facts(found)}, ensure_ascii=False))
+    else:
+        Console(width=None if sys.stdout.isatty() else 200).print(compare.table(told))
+        still = sum(not change.is_told for change in found)
+        print(f"{still} of {len(found)} figures are as they were, within the spread of their rounds")
+    for one, words in ((before, "old"), (now, "new")):
+        _say(f"{words}: {machine_words(one.machine)}; {', '.join(dict.fromkeys(e.revision for e in one.entries))}")
+    if elsewhere:
+        _say("measured on different machines: what differs may be theirs, and nothing is called better or worse")
+    worse = [change for change in found if change.is_worse]
+    if worse:
+        _say(f"worse: {', '.join(f'{each.bench}: {each.name}' for each in worse)}")
+    return 1 if chosen.fail_on_worse and (worse or elsewhere) else 0
 
 
 def _list(known: list[Bench], turns: Turns) -> int:

@@ -1,7 +1,12 @@
 """The closed loop as the benchmark of the gate measures it: policies side by side on the same runs, and its time."""
 
+import json
+import os
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from _report import Figure
 from brakeline_validate.candidate import Candidate
@@ -10,7 +15,7 @@ from brakeline_validate.loop import closed_loop, outcome
 from brakeline_validate.loop.closed_loop import SCENARIOS, Driven
 from brakeline_validate.loop.policy import Policy, TimeToCollision, TwoStages
 
-from tests.conftest import Chain
+from tests.conftest import BIN, Chain
 
 SEED, ROUNDS, BUDGET_S = 1, 3, 90.0
 POLICIES: tuple[Callable[[int], Policy], ...] = (
@@ -35,6 +40,7 @@ def figures(chain: Chain, rounds: int) -> list[Figure]:
         *told,
         Figure("closed-loop runs a second, three policies", [runs / each for each in took], "runs/s"),
         Figure("whole gate / budget", [each / BUDGET_S for each in whole], "share of 90 s", "<= 1"),
+        Figure("gate again, nothing changed / first", [_again(chain) for _ in range(rounds)], "ratio of wall time"),
     ]
 
 
@@ -48,6 +54,25 @@ def _of_policy(driven: Driven, *, judged: bool) -> list[Figure]:
         upper = f"{driven.policy}: {name}, upper end of 95 %"
         found.append(Figure(upper, [rate.upper], "share of runs", aim if judged else None))
     return found
+
+
+def _again(chain: Chain) -> float:
+    """The step with --reuse, called twice: the second time its outputs stand. The code is known by some digest."""
+    with tempfile.TemporaryDirectory() as name:
+        words: list[str | Path] = [BIN / "brakeline-validate", "validate", "--reuse"]
+        for given in ("model", "holdout", "faulty", "floor", "champion"):
+            words += [f"--{given}", getattr(chain, given)]
+        for made in ("verdict", "dossier", "metrics", "measurements", "lineage"):
+            words += [f"--{made}", Path(name) / made]
+        took = []
+        for wanted in ("done", "unchanged"):
+            start = time.perf_counter()
+            environment = {**os.environ, "BRAKELINE_IMAGE": f"brakeline/validate@sha256:{'0' * 64}"}
+            done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+            took.append(time.perf_counter() - start)
+            if (status := json.loads(done.stdout)["status"]) != wanted:
+                raise SystemExit(f"the gate was to be {wanted} and was {status}: {done.stderr}")
+    return took[1] / took[0]
 
 
 def _whole_gate_s(chain: Chain) -> float:

@@ -119,7 +119,7 @@ def machine() -> dict[str, object]:
     return {
         "cpu": model,
         "cores": len(os.sched_getaffinity(0)),
-        "memory_gb": round(memory / 1e9, 1),
+        "memory_gb": round(memory / 1e9),
         "system": platform.system(),
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in _VERSIONS},

@@ -23,7 +23,7 @@ from _servers import BIN, Server
 from stepkit import tables
 
 CONNECTIONS = (1, 16, 64)
-ROUNDS, SECONDS, WARM_S = 5, 2, 1
+ROUNDS, SECONDS, QUICK_SECONDS, WARM_S = 5, 2, 1, 1
 TRAINED_ROWS = 100_000
 SPINS, SPEAKS_GRPC = "ours, spinning", "ours with gRPC"
 HERE = Path(__file__).parent
@@ -33,8 +33,8 @@ RECORDED = HERE.parent / "tests" / "data" / "recorded_stops.csv"
 class Load:
     """What the servers were seen to do: rounds of each figure by server and number of connections."""
 
-    def __init__(self, asked: Asked, server_core: int, load_core: int) -> None:
-        self.asked = asked
+    def __init__(self, asked: Asked, server_core: int, load_core: int, seconds: int) -> None:
+        self.asked, self.seconds = asked, seconds
         self.server_core, self.load_core = server_core, load_core
         self.seen: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
 
@@ -44,11 +44,11 @@ class Load:
         command = ["wrk", "--timeout", "10s", "-t", "1", "-c", str(connections), "-s", str(HERE / "wrk.lua"), url]
         self._run([*command, "-d", f"{WARM_S}s", "--", str(file)])
         name = server.name if form == "json" else f"{server.name}, {form}"
-        self._count(server, name, connections, [*command, "-d", f"{SECONDS}s", "--", str(file)])
+        self._count(server, name, connections, [*command, "-d", f"{self.seconds}s", "--", str(file)])
 
     def grpc(self, server: Server, connections: int) -> None:
         """One round over gRPC, with `connections` callers on a channel."""
-        words = [str(server.grpc_port), str(connections), str(SECONDS), str(self.asked.file("grpc"))]
+        words = [str(server.grpc_port), str(connections), str(self.seconds), str(self.asked.file("grpc"))]
         self._count(server, f"{server.name}, gRPC", connections, [sys.executable, str(HERE / "_calls.py"), *words])
 
     def _count(self, server: Server, name: str, connections: int, command: list[str]) -> None:
@@ -93,7 +93,7 @@ def main() -> None:
         servers += [found for found in [_servers.nginx(folder)] if found]
         found, missing = ([], {"peers": "left out by --quick"}) if chosen.quick else _servers.peers(model, folder)
         servers += found
-        load = Load(asked, server_core, load_core)
+        load = Load(asked, server_core, load_core, QUICK_SECONDS if chosen.quick else SECONDS)
         figures = _measured(load, model, servers, 1 if chosen.quick else ROUNDS)
     notes = {server.name: server.told for server in servers}
     notes["pinning"] = f"servers on core {server_core}, load (wrk; gRPC: its Python client) on core {load_core}"

@@ -1,0 +1,150 @@
+"""The plots beside RESULTS.md, as SVG, from results alone: the same results and fonts give the same bytes.
+
+Every plot has a line where the aim or the limit is, and shows rounds or members, not only their middle.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import altair as alt
+import vl_convert as vlc
+from _page import stem
+from _results import Entry, Results
+
+MET, SHORT, PLAIN = "#2a6f97", "#c8553d", "#8d99ae"
+_FAR = 20.0  # a figure may be any number of times beyond its aim
+_WIDTH = 520
+Rows = list[dict[str, Any]]
+Chart = Any  # altair's charts are typed by generated classes of which each layer is another
+
+
+def drawn(results: Results) -> dict[str, tuple[str, str, str]]:
+    """By bench ('' for all): a file's name, what it shows in words, and the SVG. A plot without figures is left out."""
+    makers: tuple[tuple[str, str, str, Callable[[Results], Chart | None]], ...] = (
+        ("", "aims.svg", "How far each figure is from its aim", _aims),
+        ("model", "model.svg", "The model's error beside the noise floor, and three baselines", _model),
+        ("gate", "gate.svg", "How many random mutants of a model are refused, by how much of it was changed", _gate),
+        ("serving", "serving.svg", "Requests a second of each server, as multiples of an echo's", _serving),
+    )
+    found = {}
+    for bench, name, words, make in makers:
+        chart = make(results)
+        if chart is not None:
+            styled = chart.configure_view(stroke=None).configure_axis(grid=True, gridColor="#e5e8ec", domain=False)
+            svg = vlc.vegalite_to_svg(styled.configure(background="white", font="sans-serif").to_dict())
+            found[bench] = (name, words, svg if svg.endswith("\n") else svg + "\n")
+    return found
+
+
+def _aims(results: Results) -> Chart | None:
+    """A row for each family of figures, a dot for each member, right of the line where the aim is met."""
+    rows: Rows = []
+    for entry in results.entries:
+        for figure in entry.figures:
+            if figure["aim"]:
+                rows.append({
+                    "of": f"{entry.bench} · {stem(figure['name'])}",
+                    "times": beyond(figure),
+                    "met": "met" if figure["met"] else "fell short",
+                    "name": figure["name"],
+                })  # fmt: skip
+    if not rows:
+        return None
+    x = alt.X("times:Q", title="times better than its aim asks", scale=alt.Scale(type="log", domain=[1 / _FAR, _FAR]))
+    colour = alt.Color("met:N", title=None, scale=alt.Scale(domain=["met", "fell short"], range=[MET, SHORT]))
+    y = alt.Y("of:N", title=None, sort=None, axis=alt.Axis(labelLimit=420))
+    dots = _of(rows).mark_circle(size=60, opacity=0.75).encode(x=x, y=y, color=colour)
+    return (dots + _line(1.0)).properties(width=_WIDTH)
+
+
+def beyond(figure: dict[str, Any]) -> float:
+    """How many times a value is better than its aim, which is 1; what is too far to be shown is at the edge."""
+    sign, wanted = figure["aim"].split()
+    limit, value = float(wanted), float(figure["value"])
+    if limit == 0.0 or value == 0.0:
+        better = 1.0 if value == limit else _FAR if (value > limit) == (sign == ">=") else 1 / _FAR
+    else:
+        better = value / limit if sign == ">=" else limit / value
+    return min(max(better, 1 / _FAR), _FAR)
+
+
+def _model(results: Results) -> Chart | None:
+    """Efficiency: the floor's error over the model's, by surface, and that of the baselines."""
+    rows: Rows = []
+    for figure in _figures(results, "model"):
+        name, value = figure["name"], figure["value"]
+        low, high = min(figure["rounds"]), max(figure["rounds"])
+        if name.startswith("efficiency, "):
+            of = name.removeprefix("efficiency, ")
+            rows.append({"of": "model, all" if of == "all" else f"model on {of}", "value": value, "low": low,
+                         "high": high, "kind": "model"})  # fmt: skip
+        elif name.startswith("baseline's efficiency: "):
+            of = name.removeprefix("baseline's efficiency: ")
+            rows.append({"of": of, "value": value, "low": low, "high": high, "kind": "baseline"})
+    if not rows:
+        return None
+    data = _of(rows)
+    y = alt.Y("of:N", title=None, sort=None, axis=alt.Axis(labelLimit=300))
+    title, shown = "noise floor / mean error (1 is the best that is possible)", alt.Scale(domain=[0, 1.05])
+    x = alt.X("value:Q", title=title, scale=shown)
+    colour = alt.Color("kind:N", legend=None, scale=alt.Scale(domain=["model", "baseline"], range=[MET, PLAIN]))
+    bars = data.mark_bar(height=14).encode(x=x, y=y, color=colour)
+    seeds = data.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q", y=y)
+    return (bars + seeds + _line(1.0)).properties(width=_WIDTH)
+
+
+def _gate(results: Results) -> Chart | None:
+    """Share of mutants refused against the share of the file that was changed, by what was changed."""
+    rows: Rows = []
+    for figure in _figures(results, "gate"):
+        if not figure["name"].startswith("mutants of "):
+            continue
+        damage, _, rest = figure["name"].removeprefix("mutants of ").partition("% of the ")
+        kind, _, how = rest.partition(" refused / all, ")
+        told = "by its probes" if how == "probes kept" else "by its behaviour alone"
+        rows.append({"changed": float(damage), "kind": kind, "refused": 100 * figure["value"], "how": told})
+    if not rows:
+        return None
+    x = alt.X("changed:Q", title="changed [%]", scale=alt.Scale(type="log"))
+    y = alt.Y("refused:Q", title="mutants refused [%]", scale=alt.Scale(domain=[0, 100]))
+    colour = alt.Color("how:N", title=None, scale=alt.Scale(range=[PLAIN, MET]), legend=alt.Legend(orient="top"))
+    lines = _of(rows).mark_line(point=True).encode(x=x, y=y, color=colour)
+    return lines.properties(width=170, height=170).facet(column=alt.Column("kind:N", title=None))
+
+
+def _serving(results: Results) -> Chart | None:
+    """Requests a second at each number of connections, beside those of the echo in the same rounds."""
+    seen: dict[tuple[str, str], float] = {}
+    for figure in _figures(results, "serving"):
+        if figure["unit"] == "requests/s":
+            server, _, connections = figure["name"].rpartition(", ")
+            seen[server, connections] = figure["value"]
+    rows: Rows = [
+        {"server": server, "connections": connections, "times": value / seen["echo", connections]}
+        for (server, connections), value in seen.items()
+        if ("echo", connections) in seen
+    ]
+    if not rows:
+        return None
+    best = {server: max(row["times"] for row in rows if row["server"] == server) for server, _ in seen}
+    order = sorted(best, key=lambda server: -best[server])
+    counts = list(dict.fromkeys(row["connections"] for row in rows))
+    x = alt.X("times:Q", title="requests/s / the echo's", scale=alt.Scale(type="log"))
+    y = alt.Y("server:N", title=None, sort=order)
+    shades = alt.Scale(range=["#a9d6e5", "#468faf", "#013a63"])
+    colour = alt.Color("connections:N", title=None, sort=counts, scale=shades)
+    dots = _of(rows).mark_circle(size=110, opacity=1).encode(x=x, y=y, color=colour)
+    return (dots + _line(1.0)).properties(width=_WIDTH)
+
+
+def _line(at: float) -> Chart:
+    return _of([{"at": at}]).mark_rule(color="black", strokeDash=[4, 3]).encode(x="at:Q")
+
+
+def _of(rows: Rows) -> Chart:
+    return alt.Chart(alt.Data(values=rows))  # type: ignore[no-untyped-call]
+
+
+def _figures(results: Results, bench: str) -> list[dict[str, Any]]:
+    entry: Entry | None = results.entry(bench)
+    return entry.figures if entry else []
