@@ -115,7 +115,15 @@ def run(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """The default suite, or with --all the long tests too."""
+    """The default suite, or with --all the long tests too; `contract --step FILE`: the step contract, of any step."""
+    if arguments[:1] == ["contract"]:
+        rest = arguments[1:]
+        if "--step" in rest[:-1]:
+            # Pytest is run from here; the file is named from where the caller is.
+            at = rest.index("--step") + 1
+            rest[at] = str(Path(rest[at]).resolve())
+        suite = ("tests/steps/test_every_step.py", "tests/steps/test_every_end.py")
+        return _call("python", "-m", "pytest", *suite, *rest)
     everything = "--all" in arguments
     rest = [argument for argument in arguments if argument != "--all"]
     return _call("python", "-m", "pytest", "-n", "auto", *([] if everything else ["-m", "not slow"]), *rest)

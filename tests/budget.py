@@ -9,12 +9,14 @@ import pytest
 MINUTES = {
     "compose": 24,
     "deploy": 14,
+    "examples": 10,
     "faults": 20,
     "images": 12,
     # A real API server is built, once on a machine.
     "manifests": 20,
     "orchestrator": 16,
     "serving": 22,
+    "steps": 12,
     "test_equality": 10,
     "train": 12,
     "validate": 30,

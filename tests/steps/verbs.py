@@ -14,15 +14,22 @@ class Verb:
     outputs: tuple[str, ...]
     settings: tuple[str, ...] = ()
     table: str = ""  # the input that is a table under the data contract, if there is one
+    origin: str = ""  # the output that tells where the others come from, if there is one
+    stranger: tuple[str, ...] = ()  # how the program of a step that is not ours is started
 
     @property
     def name(self) -> str:
         """How a person calls it."""
         return f"{self.step} {self.verb}"
 
+    @property
+    def program(self) -> tuple[str, ...]:
+        """What starts the step."""
+        return self.stranger or (f"brakeline-{self.step}",)
+
     def words(self, chain: Path, out: Path, **instead: Path) -> list[str]:
         """The command line, with other artifacts `instead` of the chain's."""
-        words = [f"brakeline-{self.step}", self.verb]
+        words = [*self.program, self.verb]
         for option, artifact in self.inputs.items():
             words += [f"--{option.replace('_', '-')}", str(instead.get(option, chain / artifact))]
         for option in self.outputs:

@@ -1,0 +1,3 @@
+module brakeline.example/drivelog
+
+go 1.19
