@@ -18,7 +18,9 @@ from pathlib import Path
 
 HOUSE = Path(__file__).resolve().parent
 VENV = HOUSE / ".venv"
+# Everything that work on Brakeline takes, one version of each; and of it what running takes, for a short first hour.
 LOCK = HOUSE / "requirements.lock"
+RUN_LOCK = HOUSE / "requirements-run.lock"
 NOTEBOOKS = HOUSE / "notebooks"
 PACKAGES = (
     "steps/kit", "steps/synthesize", "steps/train", "steps/validate", "steps/register", "steps/deploy",
@@ -56,19 +58,24 @@ def check_machine() -> None:
 
 
 def ensure_environment(venv: Path = VENV, lock: Path = LOCK) -> None:
-    """Make an environment from its lock if it is not there or not of this lock; a killed set-up is done anew."""
+    """Make an environment from its lock if it is not there or not of this lock; a killed set-up is done anew.
+
+    One of the whole root lock does for running too.
+    """
     stamp, wanted = venv / "brakeline.stamp", _fingerprint(lock)
-    if stamp.is_file() and stamp.read_text() == wanted:
+    fitting = {wanted, _fingerprint(LOCK)} if lock == RUN_LOCK else {wanted}
+    if stamp.is_file() and stamp.read_text() in fitting:
         return
     with (HOUSE / ".venv.lock").open("w") as guard:
         _lock(guard.fileno())
-        if stamp.is_file() and stamp.read_text() == wanted:
+        if stamp.is_file() and stamp.read_text() in fitting:
             return
         say(f"setting up {venv} from {lock}: a minute or three, the first time only")
         stamp.unlink(missing_ok=True)
         uv = shutil.which("uv")
         python = venv / "bin" / "python"
-        if not python.exists():
+        # One that uv made has no pip in it: without uv it gets one.
+        if not python.exists() or not (uv or (venv / "bin" / "pip").exists()):
             command = [uv, "venv", "-q", str(venv)] if uv else [sys.executable, "-m", "venv", str(venv)]
             _install(command, f"making {venv}")
         install = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(python)] if uv else [
@@ -166,24 +173,23 @@ def lock(arguments: list[str]) -> int:
     ]  # fmt: skip
     wanted = {"steps/kit": ("data", "s3"), "orchestrator": ("demo", "docker"), "notebooks": ("lab",)}
     extras = {folder: [word for name in names for word in ("--extra", name)] for folder, names in wanted.items()}
-    stale = []
-    for folder in (".", *PACKAGES):
-        target = HOUSE / folder / "requirements.lock"
-        fitting = [] if folder == "." else ["--constraint", str(LOCK)]
+    stale = list[Path]()
+    whole = [*(word for word in ("--upgrade",) if word in arguments), "--extra", "development"]
+    for target in (LOCK, RUN_LOCK, *(HOUSE / folder / LOCK.name for folder in PACKAGES)):
+        folder = str(target.parent.relative_to(HOUSE))
+        fitting = whole if target == LOCK else ["--constraint", str(LOCK)]
         before = target.read_bytes() if target.exists() else b""
-        if "--upgrade" in arguments and folder == ".":
-            fitting.append("--upgrade")
-        command = [*shared, *extras.get(folder, []), *fitting, "-o", "requirements.lock"]
-        code = _call(*command, folder=HOUSE / folder)
+        command = [*shared, *extras.get(folder, []), *fitting, "-o", target.name]
+        code = _call(*command, folder=target.parent)
         if code:
             return code
         if target.read_bytes() != before:
-            stale.append(folder)
+            stale.append(target)
             if "--check" in arguments:
                 target.write_bytes(before)
     told = "is not what its pyproject.toml asks for" if "--check" in arguments else "written"
-    for folder in stale:
-        say(f"{folder}/requirements.lock {told}")
+    for target in stale:
+        say(f"{target.relative_to(HOUSE)} {told}")
     return 1 if stale and "--check" in arguments else 0
 
 
@@ -200,6 +206,8 @@ def bench(arguments: list[str]) -> int:
     return 0
 
 
+# What is content with the packages of a run; every other verb takes all of them.
+RUNNING = ("run", "images")
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "images": images,
     "manifests": manifests,
@@ -225,7 +233,7 @@ def main() -> int:
         words = ["images", *words]
     chosen = parser.parse_args(words)
     check_machine()
-    ensure_environment()
+    ensure_environment(VENV, RUN_LOCK if chosen.verb in RUNNING else LOCK)
     enter_environment()
     return VERBS[chosen.verb](chosen.arguments)
 

