@@ -77,6 +77,13 @@ MUTANTS = (
         "test_the_executor_output",
     ),
     Mutant(
+        "no executor input by file",
+        "step/executor.go",
+        'strings.CutPrefix(text, "@")',
+        'strings.CutPrefix(text, "never")',
+        "test_an_altered_input",
+    ),
+    Mutant(
         "a clock in the bytes",
         "convert.go",
         'rejects.WriteString("log,line',

@@ -154,6 +154,15 @@ def test_a_broken_executor_input_is_a_usage_error(text: str) -> None:
         executor.ExecutorInput.parse(text)
 
 
+def test_an_executor_input_may_come_by_file(tmp_path: Path) -> None:
+    """`@FILE` is what the file holds; one that cannot be read is a usage error that names it."""
+    file = tmp_path / "input.json"
+    file.write_text('{"outputs": {"outputFile": "/out"}}')
+    assert executor.ExecutorInput.parse(f"@{file}").output_file == Path("/out")
+    with pytest.raises(UsageError, match=r"none\.json"):
+        executor.ExecutorInput.parse(f"@{tmp_path / 'none.json'}")
+
+
 @pytest.mark.parametrize(("text", "number"), [("3", 3), ("3.0", 3), ("3e2", 300), ("1000000", 1_000_000)])
 def test_whole_numbers_are_read_tolerantly(text: str, number: int) -> None:
     """As KFP formats them from float64."""

@@ -9,8 +9,8 @@ from kfp.dsl import Artifact, Input, Output, OutputPath
 
 SCRIPT = """#!{python}
 import json, os, sys, time
-verb, record, *words = sys.argv[1:]
-given = json.loads(record)
+verb, _, record, *words = sys.argv[1:]
+given = json.loads(open(record[1:]).read() if record[0] == "@" else record)
 folder = os.path.dirname(given["outputs"]["outputFile"])
 os.makedirs(folder, exist_ok=True)
 if verb == "fail":
@@ -55,8 +55,8 @@ def install(folder: Path) -> Path:
     return script
 
 
-def toy(*args: object) -> dsl.ContainerSpec:
-    return dsl.ContainerSpec(image="toy:1", command=[COMMAND], args=list(args))
+def toy(verb: str, record: object, *args: object) -> dsl.ContainerSpec:
+    return dsl.ContainerSpec(image="toy:1", command=[COMMAND], args=[verb, "--executor-input", record, *args])
 
 
 @dsl.container_component

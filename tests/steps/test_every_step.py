@@ -70,13 +70,17 @@ def test_the_executor_output_reports_every_artifact(verb: Verb, chain: Chain, tm
 
 
 def test_an_altered_input_is_refused(verb: Verb, chain: Chain, tmp_path: Path) -> None:
-    """An input whose bytes are not those that the pipeline recorded ends with 65, and names the file."""
+    """An input whose bytes are not those that the pipeline recorded ends with 65, and names the file.
+
+    The record comes as a file here, which is how one too long for an argument comes.
+    """
     if not verb.inputs:
         pytest.skip("has no input artifact")
     message = executor_input(verb, chain, tmp_path)
     first = next(iter(verb.inputs))
     message["inputs"]["artifacts"][first]["artifacts"][0]["metadata"] = {"sha256": "0" * 64}
-    done = command(*verb.program, verb.verb, "--executor-input", json.dumps(message), *verb.settings)
+    (tmp_path / "input.json").write_text(json.dumps(message))
+    done = command(*verb.program, verb.verb, "--executor-input", f"@{tmp_path / 'input.json'}", *verb.settings)
     assert done.code == 65
     assert verb.inputs[first] in done.error["message"]
     assert not (tmp_path / "run" / "executor_output.json").exists()

@@ -2,6 +2,7 @@ package step
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 )
 
@@ -33,6 +34,13 @@ func readExecutorInput(text string) (executorInput, error) {
 	var given executorInput
 	if text == "" {
 		return given, nil
+	}
+	if file, named := strings.CutPrefix(text, "@"); named {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return given, Usage("--executor-input @%s: cannot be read: %s", file, err)
+		}
+		text = string(content)
 	}
 	if err := json.Unmarshal([]byte(text), &given); err != nil {
 		return given, Usage("--executor-input is not the JSON of KFP's executor input: %s", err)

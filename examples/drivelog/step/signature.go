@@ -111,7 +111,7 @@ func (verb Verb) help(program string) string {
 	for _, one := range verb.Parameters {
 		line(one.Name, one.Type, fmt.Sprintf("%s [default: %v]", one.Description, one.Default))
 	}
-	line("executor_input", "JSON", "KFP's {{$}}: names inputs and outputs as JSON.")
+	line("executor_input", "JSON|@FILE", "KFP's {{$}}: names inputs and outputs as JSON.")
 	line("reuse", "", "End at once if the outputs stand for this very call.")
 	line("describe", "", "Print the typed signature as JSON.")
 	return told.String()

@@ -15,6 +15,7 @@ from docker.errors import APIError, NotFound
 from kfp import local
 
 from brakeline import revision
+from brakeline.handed import by_file
 from brakeline.local import TERMINATED, Attempt, LocalRunner
 from brakeline.platform import TABLE, Needs
 from brakeline.process import share_of_cores
@@ -47,8 +48,10 @@ class Containers:
         """A run of a container that tells the truth in place of kfp's."""
 
         def run_container(client: Any, image: str, command: list[str], volumes: dict[str, Any], **settings: Any) -> int:
+            # The run's folder is in the pipeline root, which is mounted where it is.
+            words = by_file(command, run.record.folder)
             return run.carry_out(
-                lambda attempt: _Container(client, image, command, self._settings(attempt, volumes, settings))
+                lambda attempt: _Container(client, image, words, self._settings(attempt, volumes, settings))
             )
 
         return {"run_docker_container": run_container}

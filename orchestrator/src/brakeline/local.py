@@ -5,7 +5,6 @@ names everything of kfp's that is replaced, here and by the launchers; a test fa
 one of them.
 """
 
-import builtins
 import contextlib
 import importlib
 import json
@@ -33,6 +32,7 @@ INTERNALS = {
     "kfp.local.docker_task_handler": "run_docker_container",
     "kfp.local.orchestrator.task_executor": "execute_single_task",
     "kfp.local.executor_input_utils": "get_local_pipeline_resource_name",
+    "kfp.local.logging_utils": "indented_print",
 }
 TERMINATED = 143
 _SECONDS_TO_END = 5.0
@@ -157,6 +157,8 @@ class LocalRunner:
         ours: dict[str, Any] = {
             "execute_single_task": lambda **call: self._observed(execute, call),
             "get_local_pipeline_resource_name": lambda _: self.record.run_id,
+            # In a loop's threads each print would go through all those before it: the square of the iterations.
+            "indented_print": contextlib.nullcontext,
             **self.launcher.replacements(self),
         }
         with contextlib.ExitStack() as stack:
@@ -239,14 +241,13 @@ def _iteration(scope: str) -> str:
 
 @contextlib.contextmanager
 def quiet(log: Any) -> Iterator[None]:
-    """kfp prints and logs to stdout, which is ours for the result alone; its threads leave `print` indented."""
-    root, plain_print = logging.getLogger(), builtins.print
+    """kfp prints and logs to stdout, which is ours for the result alone."""
+    root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(log):
             warnings.simplefilter("ignore")
             yield
     finally:
-        builtins.print = plain_print
         root.setLevel(level)
         root.handlers[:] = handlers

@@ -12,6 +12,7 @@ from kfp import local
 from kfp.local import status
 
 from brakeline import revision
+from brakeline.handed import by_file
 from brakeline.local import Attempt, LocalRunner
 from brakeline.steps import script
 
@@ -45,7 +46,8 @@ class _Handler:
         self._run, self._command, self._environment = run, command, environment
 
     def run(self) -> status.Status:
-        failed = self._run.carry_out(lambda attempt: _Process(self._command, attempt, self._environment))
+        command = by_file(self._command, self._run.record.folder)
+        failed = self._run.carry_out(lambda attempt: _Process(command, attempt, self._environment))
         return status.Status.FAILURE if failed else status.Status.SUCCESS
 
 

@@ -1,4 +1,4 @@
-"""The record of a run: `run.json` in the run's folder, rewritten whole as each task ends."""
+"""The record of a run: `run.json` in the run's folder, rewritten whole as tasks end."""
 
 import contextlib
 import fcntl
@@ -19,6 +19,9 @@ _ALIVE = ".alive"
 _STAMP = "%Y%m%dT%H%M%S"
 # For folders of a run that is only beginning, and of runs that held no lock yet: only time tells that they ended.
 _ENDED_AFTER_S = 24 * 3600.0
+# The record of a thousand tasks takes longer to write than a small task takes: all of it anew for each would be the
+# square of their number. Beyond a few, writing may take this share of the time.
+_SHARE_OF_WRITING, _FEW_TASKS = 0.05, 100
 RUNNING, SUCCEEDED, REFUSED, FAILED, INTERRUPTED = "running", "succeeded", "refused", "failed", "interrupted"
 
 
@@ -55,7 +58,8 @@ class RunRecord:
     is_new: InitVar[bool] = True
 
     def __post_init__(self, is_new: bool) -> None:
-        self._start = time.monotonic()
+        self._start = self._written = time.monotonic()
+        self._writing_s = 0.0
         self._lock = threading.Lock()
         if not is_new:
             return
@@ -79,9 +83,12 @@ class RunRecord:
         return RunRecord(**{**known, "folder": folder, "tasks": tasks}, is_new=False)
 
     def add(self, task: TaskRecord) -> None:
-        """Note that a task ended. What cannot be written now is written with the next one, or at the end."""
+        """Note that a task ended. What is not written now is written with the next one, or at the end."""
         with self._lock:
             self.tasks.append(task)
+            is_soon = time.monotonic() - self._written < self._writing_s / _SHARE_OF_WRITING
+        if is_soon and len(self.tasks) > _FEW_TASKS:
+            return
         with contextlib.suppress(CannotWrite):
             self.write()
 
@@ -106,8 +113,11 @@ class RunRecord:
         """Write `run.json` atomically. Raises CannotWrite."""
         with self._lock:
             self.seconds = round(time.monotonic() - self._start, 3)
+            began = time.monotonic()
             content = {"schema_version": SCHEMA_VERSION, **asdict(self), "folder": str(self.folder)}
             replace_text(self.folder / "run.json", json.dumps(content, indent=2, default=str) + "\n")
+            self._written = time.monotonic()
+            self._writing_s = self._written - began
 
 
 def is_at_work(folder: Path) -> bool:

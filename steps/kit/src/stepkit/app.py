@@ -183,7 +183,7 @@ def _command_line(function: Callable[..., Any], described: Signature) -> inspect
         is_path = name not in described.parameters
         default = None if is_path and parameter.default is inspect.Parameter.empty else parameter.default
         options.append(parameter.replace(annotation=hints[name], default=default, kind=inspect.Parameter.KEYWORD_ONLY))
-    text = Annotated[str, typer.Option(help="KFP's {{$}}: names inputs and outputs as JSON.", metavar="JSON")]
+    text = Annotated[str, typer.Option(help="KFP's {{$}}: names inputs and outputs as JSON.", metavar="JSON|@FILE")]
 
     def tell(wanted: bool) -> None:
         if wanted:

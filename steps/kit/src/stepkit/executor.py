@@ -32,7 +32,9 @@ class ExecutorInput:
 
     @classmethod
     def parse(cls, text: str) -> "ExecutorInput":
-        """Parse the JSON of `--executor-input`. Raises UsageError."""
+        """Parse `--executor-input`: JSON, or `@FILE` with the JSON in it. Raises UsageError."""
+        if text.startswith("@"):
+            text = _content(Path(text[1:]))
         try:
             message = json.loads(text) if text else {}
         except ValueError as error:
@@ -58,6 +60,13 @@ class ExecutorInput:
         """The executor output, which says that the task is done."""
         file = self.message.get("outputs", {}).get("outputFile")
         return Path(file) if file else None
+
+
+def _content(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--executor-input @{file}: cannot be read: {error}") from error
 
 
 def local_path(uri: str) -> Path:
