@@ -10,6 +10,8 @@ import yaml
 from brakeline import images, platform, run
 from kfp import components, dsl
 
+from tests.conftest import HOUSE
+
 
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
@@ -32,12 +34,22 @@ def test_every_task_of_the_table_reaches_the_cluster(documents: list[dict[str, A
     found = told(documents)
     assert set(found) == set(platform.TABLE)
     for name, needs in platform.TABLE.items():
-        assert found[name]["podMetadata"]["labels"][platform.TASK_LABEL] == name
+        assert found[name]["podMetadata"]["labels"] == {**platform.LABELS, platform.TASK_LABEL: name}
         assert found[name]["activeDeadlineSeconds"] == str(needs.timeout_s)
         assert found[name]["nodeSelector"]["labels"] == platform.NODES
         assert [item["effect"] for item in found[name]["tolerations"]] == ["NoExecute", "NoExecute"]
         secrets = [secret["secretName"] for secret in found[name].get("secretAsEnv", [])]
         assert secrets == [secret for secret, _ in needs.secrets]
+
+
+def test_a_steps_pod_has_the_labels_of_all_that_is_ours(documents: list[dict[str, Any]]) -> None:
+    """Those that the manifests give each object of theirs, and a pod's name and component."""
+    base = yaml.safe_load((HOUSE / "manifests" / "base" / "kustomization.yaml").read_text())
+    pairs = {key: value for labels in base["labels"] for key, value in labels["pairs"].items()}
+    assert "app.kubernetes.io/part-of" in pairs
+    for name, settings in told(documents).items():
+        labels = settings["podMetadata"]["labels"]
+        assert (pairs | {"app.kubernetes.io/name": "brakeline", platform.TASK_LABEL: name}).items() <= labels.items()
 
 
 def test_resources_and_tries_are_the_tables(documents: list[dict[str, Any]]) -> None:

@@ -21,7 +21,12 @@ S3_ENVIRONMENT = {
 }
 # Byte-equal results are promised on x86-64 alone.
 NODES = {"kubernetes.io/arch": "amd64"}
-LABELS = {"app.kubernetes.io/name": "brakeline", "app.kubernetes.io/managed-by": "brakeline-submit"}
+# Those by which the manifests find all of ours, and who made it.
+LABELS = {
+    "app.kubernetes.io/name": "brakeline",
+    "app.kubernetes.io/part-of": "brakeline",
+    "app.kubernetes.io/managed-by": "brakeline-submit",
+}
 TASK_LABEL = "app.kubernetes.io/component"
 # An autoscaler that empties a node would throw hours of work away.
 ANNOTATIONS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
