@@ -74,6 +74,18 @@ def test_a_token_is_not_sent_in_the_clear(tmp_path: Path) -> None:
         asking.Server("http://127.0.0.1:1", token_file=str(token))
 
 
+def test_a_server_that_is_down_is_told_with_what_to_look_at(served: LocalServer, tmp_path: Path) -> None:
+    """Nobody there, another model, no token to read: address, reason and the variables by which it is set."""
+    with pytest.raises(asking.NoAnswer, match=r"http://127\.0\.0\.1:1: .*refused.*needed is .*BRAKELINE_SERVER"):
+        asking.Server("http://127.0.0.1:1")
+    with pytest.raises(asking.NoAnswer, match=r"InferenceServerException.*needed is a server of another"):
+        asking.Server(served.url, model="another")
+    with pytest.raises(asking.NoAnswer, match=r"no-token.*BRAKELINE_SERVER_TOKEN_FILE"):
+        asking.Server("https://127.0.0.1:1", token_file=str(tmp_path / "no-token"))
+    with pytest.raises(ValueError, match=r"BRAKELINE_SERVER: found 'localhost:8080', allowed an address as https://"):
+        asking.Server("localhost:8080")
+
+
 def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
     """The message has its last words, and nothing of it goes on."""
     with pytest.raises(ServerFailed, match="unrecognized arguments"):

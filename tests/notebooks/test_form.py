@@ -94,6 +94,21 @@ def test_stripping_gives_the_form_and_changes_nothing_twice(tmp_path: Path) -> N
     assert command("brakeline-notebooks", "strip", file).stdout == ""
 
 
+def test_a_write_that_fails_leaves_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole or as it was, and nothing beside it."""
+    file = tmp_path / "some.ipynb"
+    file.write_text("before")
+
+    def full(self: Path, *_: Any, **__: Any) -> int:
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        form.write(file, "after")
+    assert (file.read_text(), [one.name for one in tmp_path.iterdir()]) == ("before", [file.name])
+
+
 def test_saving_keeps_outputs_on_the_page_and_out_of_the_file() -> None:
     """Jupyter's hook replaces what is saved, and leaves other files alone."""
     run: dict[str, Any] = {

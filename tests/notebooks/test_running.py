@@ -1,9 +1,11 @@
 """Notebooks from top to bottom, by real kernels: all at the size of their defaults, one of them small and often."""
 
+import contextlib
 import json
 import os
 import resource
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,39 @@ def test_a_cell_that_fails_ends_the_notebook(tmp_path: Path) -> None:
     assert "cell 'cell-1': CommandFailed" in done.stderr
     assert not (tmp_path / "here" / "after").exists()
     assert file.read_bytes() == before
+
+
+def test_a_signal_ends_the_notebook_its_command_and_its_kernel(tmp_path: Path) -> None:
+    """143 within seconds; no scratch folder, no process, and the file as it was."""
+    code = "from brakeline_notebooks.commands import run\nopen('begun', 'w')\n"
+    file = small_notebook(tmp_path / "some.ipynb", f"{code}run('sleep', '54321.5')")
+    before, here, scratch = file.read_bytes(), tmp_path / "here", tmp_path / "scratch"
+    scratch.mkdir()
+    command = [str(BIN / "brakeline-notebooks"), "run", str(file), "--folder", str(here)]
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(scratch)}, stderr=subprocess.PIPE) as child:
+        deadline = time.monotonic() + 60
+        while not (here / "begun").exists() or not sleepers():
+            assert time.monotonic() < deadline and child.poll() is None
+            time.sleep(0.05)
+        child.terminate()
+        assert child.wait(30) == 143
+    assert file.read_bytes() == before
+    assert not list(scratch.glob("brakeline-notebooks-*"))
+    deadline = time.monotonic() + 15
+    while sleepers():
+        assert time.monotonic() < deadline, "the command goes on"
+        time.sleep(0.1)
+
+
+def sleepers() -> list[str]:
+    """Processes of the cell that sleeps."""
+    lines = (file for file in Path("/proc").glob("[0-9]*/cmdline"))
+    found = []
+    for file in lines:
+        with contextlib.suppress(OSError):
+            if b"sleep\x0054321.5" in file.read_bytes():
+                found.append(file.parent.name)
+    return found
 
 
 def test_initial_development_runs_small(tmp_path: Path) -> None:

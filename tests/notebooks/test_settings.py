@@ -21,6 +21,27 @@ def test_a_size_that_is_none_is_refused(found: str, monkeypatch: pytest.MonkeyPa
         settings.size()
 
 
+def test_a_misspelt_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a notebook would run for hours at another size than was meant."""
+    monkeypatch.setenv("BRAKELINE_NOTEBOOK_ROWZ", "9")
+    with pytest.raises(settings.UnusableSetting, match=r"BRAKELINE_NOTEBOOK_ROWZ: .*allowed BRAKELINE_NOTEBOOK_ROWS, "):
+        settings.size()
+
+
+def test_a_state_that_cannot_be_written_is_told_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Before any work: a file in its place here, as rights stop no test that is root."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BRAKELINE_STATE", str(tmp_path / "file" / "state"))
+    with pytest.raises(settings.UnusableSetting, match=r"BRAKELINE_STATE: found .*/file/state, .*set BRAKELINE_STATE"):
+        settings.state()
+    monkeypatch.setenv("BRAKELINE_STATE", str(tmp_path))
+    with pytest.raises(settings.UnusableSetting, match=r"BRAKELINE_STATE: found .*/file, which cannot be written"):
+        settings.fresh("file")
+    assert (tmp_path / "file").is_file()
+
+
 def test_the_state_is_beside_the_notebook_or_where_it_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """And a fresh folder in it has nothing of the run before."""
     monkeypatch.chdir(tmp_path)

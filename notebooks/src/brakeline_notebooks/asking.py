@@ -39,14 +39,20 @@ class Graph:
         return pl.DataFrame({name: answer.ravel() for name, answer in zip(self.outputs, answers, strict=True)})
 
 
+class NoAnswer(Exception):
+    """No server answers at the address, or not as one of ours; the message says where, why, and what to look at."""
+
+
 class Server:
     """A served model, asked by `tritonclient`. A token is read from its file each time, and goes over TLS only."""
 
     def __init__(self, url: str, model: str = "stopping-distance", token_file: str = "", ca: str = "") -> None:
-        """Ask the server for its contract. Raises tritonclient's InferenceServerException, OSError."""
-        from tritonclient import http  # noqa: PLC0415
+        """Ask the server for its contract. Raises NoAnswer, ValueError."""
+        from tritonclient import http, utils  # noqa: PLC0415
 
         parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise ValueError(f"{SERVER}: found {url!r}, allowed an address as https://brakes.example:8443")
         if token_file and parts.scheme != "https":
             raise ValueError(f"{url}: a token goes over https alone")
         encrypted: dict[str, Any] = {}
@@ -55,8 +61,13 @@ class Server:
         self._http = http
         self.client = http.InferenceServerClient(f"{parts.netloc}{parts.path.rstrip('/')}", **encrypted)
         self.url, self.model, self._token_file = url, model, token_file
-        self.metadata = self.client.get_model_metadata(model, headers=self._headers() or None)
-        self.contract = self.metadata["parameters"]["contract"]
+        try:
+            self.metadata = self.client.get_model_metadata(model, headers=self._headers() or None)
+            self.contract = self.metadata["parameters"]["contract"]
+        except (OSError, KeyError, utils.InferenceServerException) as error:
+            wanted = f"a server of {model} that is ready, a token it takes and authorities that sign for it"
+            told = f"{url}: {type(error).__name__}: {error}"
+            raise NoAnswer(f"{told}; needed is {wanted} ({SERVER}, {TOKEN_FILE}, {CA})") from error
         self.features = tuple(str(feature["name"]) for feature in self.contract["features"])
 
     @staticmethod

@@ -23,6 +23,7 @@ def use() -> None:
     pl.Config.set_tbl_cols(20)
     pl.Config.set_fmt_str_lengths(100)
     pl.Config.set_tbl_hide_dataframe_shape(True)
+    pl.Config.set_tbl_hide_column_data_types(True)
     alt.renderers.register("brakeline", _svg)
     alt.renderers.enable("brakeline")
     alt.theme.register("brakeline", enable=True)(_look)
@@ -46,9 +47,16 @@ def _look() -> alt.theme.ThemeConfig:
             "background": "white",
             # What measures the text has Liberation Sans, which is as wide as Arial; a browser without either is wider.
             "font": "Arial, Liberation Sans, Helvetica, sans-serif",
-            "padding": 14,
+            # A font that is wider than the measured one needs room where labels begin.
+            "padding": {"left": 34, "top": 14, "right": 14, "bottom": 14},
             "view": {"continuousWidth": 460, "continuousHeight": 280, "stroke": None},
-            "axis": {"gridColor": "#e6e6e6", "domainColor": "#888888", "labelFontSize": 11, "titleFontSize": 12},
+            "axis": {
+                "gridColor": "#e6e6e6",
+                "domainColor": "#888888",
+                "labelFontSize": 11,
+                "titleFontSize": 12,
+                "labelSeparation": 10,
+            },
             "legend": {"labelFontSize": 11, "titleFontSize": 12},
             "title": {"anchor": "start", "fontSize": 13, "fontWeight": "normal"},
             "range": {"category": [BLUE, ORANGE, GREEN, RED, SKY, PINK, GREY]},

@@ -1,5 +1,6 @@
 """`brakeline-notebooks`: open the notebooks, run them unwatched, and keep their form in git."""
 
+import signal
 import sys
 import tempfile
 import time
@@ -12,6 +13,7 @@ from brakeline_notebooks import __version__
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 EXIT_FAILED = 70
+_EXIT_TERMINATED = 143
 
 Notebooks = Annotated[
     list[Path] | None, typer.Argument(help="Notebooks; those of the checkout or the image without any.", exists=True)
@@ -53,6 +55,8 @@ def run(
     """
     from brakeline_notebooks import running
 
+    # Python would end at once, and leave its scratch folder and the kernel's work behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_EXIT_TERMINATED))
     if kept:
         kept.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="brakeline-notebooks-") as scratch:
@@ -91,10 +95,14 @@ def strip(
 
 
 def _ours() -> list[Path]:
+    from brakeline.images import NOTEBOOKS
+
     from brakeline_notebooks.settings import SHARED
 
     places = (Path(__file__).resolve().parents[2], SHARED)
-    return next(found for place in places if (found := sorted(place.glob("*.ipynb"))))
+    # In the order of their story: a later one goes on from what an earlier one left.
+    wanted = ([place / f"{name}.ipynb" for name in NOTEBOOKS] for place in places)
+    return next(found for found in wanted if all(file.is_file() for file in found))
 
 
 def _tell(message: str) -> None:

@@ -42,18 +42,18 @@ def picture(drawn: list[Task]) -> alt.LayerChart:
         [{"task": task.name, "x": depth[task.name], "y": high[task.name], "kind": task.kind} for task in drawn]
     )
     edges = pl.DataFrame(
-        [
-            {"x": depth[before], "y": high[before], "x2": depth[task.name], "y2": high[task.name]}
-            for task in drawn
-            for before in task.after
-        ]
+        [point for task in drawn for before in task.after for point in _bow(before, task, depth, high)]
     )
     place = {
         "x": alt.X("x:Q", axis=None, scale=alt.Scale(padding=50)),
         "y": alt.Y("y:Q", axis=None, scale=alt.Scale(padding=30)),
     }
     kinds = alt.Scale(domain=list(_KINDS), range=list(_KINDS.values()))
-    lines = alt.Chart(edges).mark_rule(color="#bbbbbb").encode(**place, x2="x2:Q", y2="y2:Q")
+    lines = (
+        alt.Chart(edges)
+        .mark_line(color="#aaaaaa", interpolate="basis", strokeWidth=1)
+        .encode(**place, detail="edge:N", order="at:Q")
+    )
     marks = (
         alt.Chart(boxes)
         .mark_circle(size=220, opacity=1.0)
@@ -62,6 +62,17 @@ def picture(drawn: list[Task]) -> alt.LayerChart:
     names = alt.Chart(boxes).mark_text(dy=-16, fontSize=12).encode(**place, text="task:N")
     drawing: alt.LayerChart = (lines + marks + names).properties(width=860, height=240)
     return drawing
+
+
+def _bow(before: str, task: Task, depth: dict[str, int], high: dict[str, float]) -> list[dict[str, Any]]:
+    """An edge's points: one that passes other tasks goes below them, the farther the lower."""
+    start, end = depth[before], depth[task.name]
+    ways = [(float(start), high[before]), (float(end), high[task.name])]
+    if end - start > 1:
+        below = min(high[before], high[task.name]) - 0.3 * (end - start)
+        ways[1:1] = [(start + 0.5, below), (end - 0.5, below)]
+    edge = f"{before} {task.name}"
+    return [{"edge": edge, "at": at, "x": x, "y": y} for at, (x, y) in enumerate(ways)]
 
 
 def _walk(

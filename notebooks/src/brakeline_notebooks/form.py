@@ -45,8 +45,18 @@ def strip(file: Path) -> bool:
     before = file.read_text(encoding="utf-8")
     wanted = text(_read(before))
     if wanted != before:
-        file.write_text(wanted, encoding="utf-8")
+        write(file, wanted)
     return wanted != before
+
+
+def write(file: Path, content: str) -> None:
+    """A file whole or as it was: a kill leaves nothing half written. Raises OSError."""
+    staged = file.with_name(f".{file.name}.partial")
+    try:
+        staged.write_text(content, encoding="utf-8")
+        staged.replace(file)
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def before_save(model: dict[str, Any], **_: Any) -> None:

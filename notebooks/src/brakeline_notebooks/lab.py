@@ -72,9 +72,7 @@ def hand_out(shared: Path, folder: Path) -> None:
                 staged.replace(mine)
             delivered[file.name] = theirs
     if delivered != before:
-        staged = folder / f"{_DELIVERED}.partial"
-        staged.write_text(json.dumps(delivered, indent=2) + "\n", encoding="utf-8")
-        staged.replace(record)
+        form.write(record, json.dumps(delivered, indent=2) + "\n")
 
 
 def _content(file: Path) -> str:

@@ -7,6 +7,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from brakeline_notebooks import form
+
 _SECONDS_OF_A_CELL = 1800
 
 
@@ -36,7 +38,7 @@ def run(notebook: Path, folder: Path, tell: Callable[[str], None], kept: Path | 
         raise NotebookFailed(f"{notebook}, cell {cell.id!r}: {error.ename}: {error.evalue}\n{said}") from error
     finally:
         if kept:
-            nbformat.write(content, kept)
+            form.write(kept, nbformat.writes(content) + "\n")
     return ran
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -36,22 +37,37 @@ class Size:
 
 
 def size() -> Size:
-    """The size that the environment asks for. Raises UnusableSetting."""
+    """The size that the environment asks for. Raises UnusableSetting, for a name that nobody reads too."""
+    allowed = [f"{PREFIX}{field.name.upper()}" for field in fields(Size)]
+    for found in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in allowed):
+        raise UnusableSetting(f"{found}: found a variable that nothing reads, allowed {', '.join(allowed)}")
     return Size(**{field.name: _whole(field.name, int(field.default)) for field in fields(Size)})  # type: ignore[arg-type]
 
 
 def state() -> Path:
-    """The folder of everything that outlives a run: `BRAKELINE_STATE`, else `.brakeline` beside the notebook."""
+    """The folder of everything that outlives a run: `BRAKELINE_STATE`, else `.brakeline` beside the notebook.
+
+    Raises UnusableSetting.
+    """
     folder = Path(os.environ.get(STATE) or ".brakeline").absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     return folder
 
 
 def fresh(name: str) -> Path:
-    """An empty folder of this name in the state, for what a notebook makes anew each time."""
+    """An empty folder of this name in the state, for what a notebook makes anew each time. Raises UnusableSetting."""
     folder = state() / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     return folder
 
 
@@ -68,9 +84,16 @@ def recorded() -> Path:
     raise FileNotFoundError(f"{name} is neither in {Path.cwd()} nor in {SHARED} or examples/")
 
 
+def _unwritable(folder: Path, error: OSError) -> UnusableSetting:
+    told = f"found {folder}, which cannot be written: {error.strerror} ({error.filename or folder})"
+    todo = f"allowed is a folder of your own: set {STATE} to one and restart the kernel"
+    return UnusableSetting(f"{STATE}: {told}; {todo}")
+
+
 def _whole(name: str, default: int) -> int:
     variable, least = f"{PREFIX}{name.upper()}", 0 if name == "seed" else 1
     found = os.environ.get(variable, str(default))
     if not found.isdigit() or int(found) < least:
-        raise UnusableSetting(f"{variable}: found {found!r}, allowed a whole number from {least}")
+        allowed = f"allowed a whole number from {least}"
+        raise UnusableSetting(f"{variable}: found {found!r}, {allowed}; set it and restart the kernel")
     return int(found)
