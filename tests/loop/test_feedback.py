@@ -116,6 +116,19 @@ def test_parquet_is_taken_as_csv_is(log: Log, tmp_path: Path) -> None:
     assert csv["by_slice"] == parquet["by_slice"]
 
 
+def test_logs_of_several_servers_are_read_together(log: Log, tmp_path: Path) -> None:
+    """A folder of each, as a cluster's pods leave them, tells what one log would have told."""
+    stops = traffic.stops_file(tmp_path / "stops.csv", log.stops())
+    kept = tmp_path / "kept"
+    one, other = log.copy(kept / "pod-a").folder, log.copy(kept / "pod-b").folder
+    for folder, rest in ((one, 0), (other, 1)):
+        (file,) = folder.glob("predictions-*.jsonl")
+        file.write_text("".join(file.read_text().splitlines(keepends=True)[rest::2]))
+    together, apart = feedback(stops, log.folder, tmp_path / "state"), feedback(stops, kept, tmp_path / "state")
+    assert told(apart)["overall"] == told(together)["overall"]
+    assert told(apart)["counts"] == told(together)["counts"] | {"log_files": 2}
+
+
 def test_served_stops_are_in_the_next_dataset(log: Log, tiny: Chain, tmp_path: Path) -> None:
     """Assemble joins them to its parts: the dataset has these very rows, and none is in the holdout."""
     out = tmp_path / "recorded.parquet"

@@ -11,7 +11,7 @@ from brakeline_deploy.target import ClusterPlace, Release
 from tests.conftest import HOUSE
 from tests.manifests import trees
 from tests.manifests.elsewhere import OURS
-from tests.manifests.objects import Manifest, Pod, fields
+from tests.manifests.objects import Manifest, Pod, amount, fields
 from tests.manifests.trees import Tree
 
 RUNTIME, SERVICE = "brakeline-serving", "stopping-distance"
@@ -153,3 +153,13 @@ def test_git_holds_nothing_that_a_deployment_changes(service: Manifest) -> None:
 def leaves(content: Any) -> dict[tuple[Any, ...], Any]:
     """Every value by its path."""
     return {path: value for path, value in fields(content) if not isinstance(value, dict | list)}
+
+
+def test_the_prediction_log_fits_its_volume(runtime: Manifest) -> None:
+    """It ends with the pod, and never is so large that the pod would be evicted for it."""
+    (container,) = runtime.spec["containers"]
+    (mount,) = [one for one in container["volumeMounts"] if one["mountPath"] == options(runtime)["prediction-log"]]
+    (volume,) = [one for one in runtime.spec["volumes"] if one["name"] == mount["name"]]
+    allowed = amount(volume["emptyDir"]["sizeLimit"])
+    assert allowed is not None
+    assert 1.25 * float(options(runtime)["prediction-mib"]) * 2**20 <= allowed

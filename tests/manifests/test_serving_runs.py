@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
+import io
 import json
 import os
+import re
 import signal
 import ssl
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,19 +22,30 @@ from typing import Any
 import pytest
 
 from tests import engine
-from tests.conftest import BIN
+from tests.conftest import BIN, HOUSE
 from tests.images.test_images import HARDENED, PYTHON
 from tests.manifests import trees
 from tests.manifests.test_serving import SERVICE, options, served
 from tests.serving.certificates import make_certificate
 from tests.serving.conftest import PATIENCE_S, make_model, tensor
 
-MODELS, CERTIFICATES = "/mnt/models", "/etc/brakeline/metrics-tls"
+MODELS, CERTIFICATES, PREDICTIONS = "/mnt/models", "/etc/brakeline/metrics-tls", "/var/lib/brakeline/predictions"
 ANNOTATIONS = {"brakeline/version": "7", "brakeline/since": "2026-03-01T12:00:00+00:00"}
 BODY = json.dumps({"inputs": [tensor("speed_mps", 3.0)]})
 ASK = """
 import sys, urllib.request
 print(urllib.request.urlopen(urllib.request.Request(sys.argv[1], sys.argv[2].encode()), timeout=10).read().decode())
+"""
+
+# Asks until the log, which has one request in a hundred, has one.
+ASK_UNTIL_LOGGED = """
+import pathlib, sys, urllib.request
+log = pathlib.Path(sys.argv[3], "predictions-0.jsonl")
+for number in range(20_000):
+    body = sys.argv[2].replace("{", '{"id": "stop-%d", ' % number, 1).encode()
+    urllib.request.urlopen(urllib.request.Request(sys.argv[1], body), timeout=10).read()
+    if log.stat().st_size:
+        break
 """
 
 
@@ -112,7 +126,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
         words = [str(BIN / container_of_the_runtime()["command"][0])]
         for argument in arguments():
             name, _, value = argument.partition("=")
-            value = value.replace(MODELS, str(tmp_path / "models")).replace(CERTIFICATES, str(tmp_path))
+            for at, folder in ((MODELS, "models"), (CERTIFICATES, ""), (PREDICTIONS, "predictions")):
+                value = value.replace(at, str(tmp_path / folder))
             words.append(f"{name}=0" if name.endswith("port") else f"{name}={value}" if value else name)
         made = {**os.environ, **environment(annotations)}
         with (tmp_path / "log").open("a") as log:
@@ -164,6 +179,7 @@ def container() -> Iterator[Callable[..., Any]]:
             **HARDENED, "network_mode": "bridge", "environment": environment(ANNOTATIONS),
             "mem_limit": int(resources["memory"].removesuffix("Gi")) << 30,
             "ports": {f"{told()[name]}/tcp": ("127.0.0.1", None) for name in ("port", "health-port", "metrics-port")},
+            "tmpfs": {"/tmp": "", PREDICTIONS: ""},
             "volumes": {str(path): {"bind": at, "mode": "ro"} for at, path in volumes.items()},
         }  # fmt: skip
         words = [*container_of_the_runtime()["command"], *arguments()]
@@ -208,3 +224,23 @@ def test_its_image_runs_as_the_manifests_say(container: Callable[..., Any], tmp_
     full.stop(timeout=30)
     assert time.monotonic() - signalled < float(told()["withdrawal-s"]) + 6.0
     assert full.wait()["StatusCode"] == 0
+
+
+def test_the_prediction_log_gets_out_of_a_pod_as_the_page_says(container: Callable[..., Any], tmp_path: Path) -> None:
+    """The page's own program, by the image's Python, writes the folder as an archive: lines, and what they mean."""
+    model = tmp_path / "models"
+    make_model(model / "model.onnx")
+    made = container({MODELS: model})
+    until(lambda: probed("readinessProbe", published(made, "health-port")) == 200)
+    url = f"http://127.0.0.1:{told()['port']}/v2/models/{SERVICE}/infer"
+    code, said = made.exec_run([PYTHON, "-c", ASK_UNTIL_LOGGED, url, BODY, PREDICTIONS])
+    assert code == 0, said
+    page = (HOUSE / "docs" / "loop.md").read_text()
+    (program,) = re.findall(r"-- python -c '\n(.*?)' \|", page, re.DOTALL)
+    code, (archive, said) = made.exec_run(["python", "-c", program], demux=True)
+    assert code == 0, said
+    with tarfile.open(fileobj=io.BytesIO(archive)) as kept:
+        kept.extractall(tmp_path / "kept", filter="data")
+    line = json.loads((tmp_path / "kept" / "predictions-0.jsonl").read_text().splitlines()[0])
+    assert line["id"].startswith("stop-")
+    assert (tmp_path / "kept" / f"model-{line['sha256']}.json").is_file()

@@ -1,7 +1,8 @@
 """The server's prediction log as it is read afterwards: files that rotate, perhaps under a server that still writes.
 
 `predictions-<worker>.jsonl`, `.1`, `.2`, … have a line for each request; `model-<sha256>.json` says what a model's
-inputs and outputs mean. A line that breaks off, where a server was killed, is counted and passed over.
+inputs and outputs mean. Several servers' logs are a folder of such folders. A line that breaks off, where a server was
+killed, is counted and passed over.
 """
 
 import json
@@ -88,7 +89,7 @@ class Reading:
 def meanings(folder: Path, name: str) -> dict[str, Meaning]:
     """What each model by this name means, by sha256. Raises Refused for a folder that holds none, or a broken one."""
     found = {}
-    for file in sorted(folder.glob("model-*.json")):
+    for file in sorted(file for place in _places(folder) for file in place.glob("model-*.json")):
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             if content["model"] == name:
@@ -127,12 +128,12 @@ def answers(folder: Path, name: str, wanted: Container[str], reading: Reading) -
 
 
 def _open_all(folder: Path, opened: Callable[[Path], BinaryIO]) -> list[tuple[Path, BinaryIO]]:
-    """Every file once, the oldest first. Files are renamed while we look, but an open one stays what it is."""
-    found: dict[tuple[int, int], tuple[tuple[int, int], Path, BinaryIO]] = {}
+    """Every file once, a server's oldest first. Files are renamed while we look, but an open one stays what it is."""
+    found: dict[tuple[int, int], tuple[tuple[str, int, int], Path, BinaryIO]] = {}
     before = -1
     while len(found) != before:
         before = len(found)
-        for file in folder.iterdir():
+        for file in (file for place in _places(folder) for file in place.iterdir()):
             if not (named := _FILE.fullmatch(file.name)):
                 continue
             try:
@@ -142,9 +143,14 @@ def _open_all(folder: Path, opened: Callable[[Path], BinaryIO]) -> list[tuple[Pa
             except OSError as error:
                 raise bad(file, "file", error.strerror, "a file that can be read") from error
             about = os.fstat(stream.fileno())
-            order = (int(named[1]), -int(named[2] or 0))
+            order = (str(file.parent), int(named[1]), -int(named[2] or 0))
             found.setdefault((about.st_dev, about.st_ino), (order, file, stream))
     return [(file, stream) for _, file, stream in sorted(found.values(), key=lambda entry: entry[0])]
+
+
+def _places(folder: Path) -> list[Path]:
+    """The folder, and those in it: one for each server where there are several."""
+    return [folder, *sorted(place for place in folder.glob("*") if place.is_dir())]
 
 
 def _id(line: bytes) -> str | None:

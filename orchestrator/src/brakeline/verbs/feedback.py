@@ -16,7 +16,12 @@ def feedback(
         typer.Argument(help="Measured stops, CSV or Parquet: id, row (0 without), measured_m [m].", dir_okay=False),
     ],
     predictions: Annotated[
-        Path, typer.Option(help="Folder of the server's --prediction-log.", metavar="DIR", file_okay=False)
+        Path,
+        typer.Option(
+            help="Folder of the server's --prediction-log, or one with such a folder of each server.",
+            metavar="DIR",
+            file_okay=False,
+        ),
     ],
     output: Annotated[
         Path | None,
