@@ -125,14 +125,15 @@ def write(results: Results, into: Path) -> list[Path]:
     # Drawing is of no use to `--list` or to a bench.
     import _plots  # noqa: PLC0415
 
+    write_whole(into / "results.json", results.text())
     plots = _plots.drawn(results)
-    files = {"results.json": results.text(), **{name: svg for name, _, svg in plots.values()}}
+    files = {name: svg for name, _, svg in plots.values()}
     files["RESULTS.md"] = _page.text(results, {bench: (name, words) for bench, (name, words, _) in plots.items()})
     for name, content in files.items():
         write_whole(into / name, content)
     for stale in {file.name for file in into.glob("*.svg")} - files.keys():
         (into / stale).unlink()
-    return [into / name for name in files]
+    return [into / name for name in ("results.json", *files)]
 
 
 def _compare(old: Path, new: Path, chosen: argparse.Namespace) -> int:

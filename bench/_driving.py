@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from _report import Figure
@@ -18,6 +19,7 @@ from brakeline_validate.loop.policy import Policy, TimeToCollision, TwoStages
 from tests.conftest import BIN, Chain
 
 SEED, ROUNDS, BUDGET_S = 1, 3, 90.0
+RUNS = 240  # of each scenario, which is the step's default
 POLICIES: tuple[Callable[[int], Policy], ...] = (
     TwoStages,
     lambda n: TwoStages(n, bound_is_median=True),
@@ -25,22 +27,24 @@ POLICIES: tuple[Callable[[int], Policy], ...] = (
 )
 
 
-def figures(chain: Chain, rounds: int) -> list[Figure]:
-    """What each policy hits and brakes for, and how long driving and the whole gate take."""
+def figures(chain: Chain, rounds: int, each: int) -> list[Figure]:
+    """What each policy hits and brakes for in `each` runs of a scenario; how long driving and the whole gate take."""
+    scenarios = [replace(scenario, runs=each) for scenario in SCENARIOS]
     model = Candidate.load(chain.model)
     told, took = list[Figure](), list[float]()
     for policy in POLICIES:
         start = time.perf_counter()
-        driven = closed_loop.drive_all(model, SEED, policy)
+        driven = closed_loop.drive_all(model, SEED, policy, scenarios)
         took.append(time.perf_counter() - start)
         told += _of_policy(driven, judged=policy is TwoStages)
-    runs = sum(scenario.runs for scenario in SCENARIOS)
-    whole = [_whole_gate_s(chain) for _ in range(rounds)]
+    runs = sum(scenario.runs for scenario in scenarios)
+    whole = [_whole_gate_s(chain, each) for _ in range(rounds)]
+    again = [_again(chain, each) for _ in range(rounds)]
     return [
         *told,
-        Figure("closed-loop runs a second, three policies", [runs / each for each in took], "runs/s"),
-        Figure("whole gate / budget", [each / BUDGET_S for each in whole], "share of 90 s", "<= 1"),
-        Figure("gate again, nothing changed / first", [_again(chain) for _ in range(rounds)], "ratio of wall time"),
+        Figure("closed-loop runs a second, three policies", [runs / seconds for seconds in took], "runs/s"),
+        Figure("whole gate / budget", [seconds / BUDGET_S for seconds in whole], "share of 90 s", "<= 1"),
+        Figure("gate again, nothing changed / first", again, "ratio of wall time"),
     ]
 
 
@@ -56,10 +60,10 @@ def _of_policy(driven: Driven, *, judged: bool) -> list[Figure]:
     return found
 
 
-def _again(chain: Chain) -> float:
+def _again(chain: Chain, runs: int) -> float:
     """The step with --reuse, called twice: the second time its outputs stand. The code is known by some digest."""
     with tempfile.TemporaryDirectory() as name:
-        words: list[str | Path] = [BIN / "brakeline-validate", "validate", "--reuse"]
+        words: list[str | Path] = [BIN / "brakeline-validate", "validate", "--reuse", "--runs", str(runs)]
         for given in ("model", "holdout", "faulty", "floor", "champion"):
             words += [f"--{given}", getattr(chain, given)]
         for made in ("verdict", "dossier", "metrics", "measurements", "lineage"):
@@ -75,8 +79,8 @@ def _again(chain: Chain) -> float:
     return took[1] / took[0]
 
 
-def _whole_gate_s(chain: Chain) -> float:
-    """Seconds from the artifacts to the findings, at the default size of the closed loop."""
+def _whole_gate_s(chain: Chain, runs: int) -> float:
+    """Seconds from the artifacts to the findings."""
     start = time.perf_counter()
-    Case.read(chain.model, chain.holdout, chain.faulty, chain.floor, chain.champion, runs=240).examine()
+    Case.read(chain.model, chain.holdout, chain.faulty, chain.floor, chain.champion, runs=runs).examine()
     return time.perf_counter() - start

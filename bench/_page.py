@@ -4,6 +4,7 @@ Ratios, shares and counts tell of the code; times and rates are of one machine o
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,9 +24,25 @@ def is_absolute(unit: str) -> bool:
     return not unit.startswith(("ratio", "share")) and bool(_TIME.search(unit))
 
 
-def stem(name: str) -> str:
-    """What a figure's family is called: its name without what tells its members apart."""
-    return re.split(r", | under |: ", name)[0]
+def families(figures: Figures) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Figures by what their names have in common, before a comma, colon or `under`, or else behind a colon.
+
+    Members have the same unit and aim; a family of one is called by its whole name.
+    """
+    stems = [_stems(figure["name"]) for figure in figures]
+    kinds = [(figure["unit"], figure["aim"]) for figure in figures]
+    many = Counter((stem, *kind) for of, kind in zip(stems, kinds, strict=True) for stem in of)
+    found: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
+    for figure, of, kind in zip(figures, stems, kinds, strict=True):
+        _, best = max((many[stem, *kind], stem) for stem in of)
+        found.setdefault((best if many[best, *kind] > 1 else figure["name"], *kind), []).append(figure)
+    return [(name, members) for (name, _, _), members in found.items()]
+
+
+def _stems(name: str) -> list[str]:
+    before = re.split(r", | under |: ", name)[0]
+    _, colon, behind = name.partition(": ")
+    return [before, behind] if colon else [before]
 
 
 def text(results: Results, plots: dict[str, tuple[str, str]]) -> str:
@@ -91,7 +108,8 @@ def _bench(entry: Entry, plots: dict[str, tuple[str, str]]) -> str:
     absolute = [figure for figure in entry.figures if is_absolute(figure["unit"])]
     parts += [_tables(relative)] if relative else []
     if absolute:
-        parts += [f"Of this machine on {entry.at.partition(' ')[0]}, which took {entry.seconds:.0f} s for all of it:"]
+        took = f"{entry.seconds:.0f} s, {entry.cpu_s:.0f} s of CPU"
+        parts += [f"Of this machine on {entry.at.partition(' ')[0]}, which took {took} for all of it:"]
         parts += [_tables(absolute)]
     if entry.notes:
         parts += ["\n".join(f"- {name}: {_escaped(note)}" for name, note in entry.notes.items())]
@@ -100,11 +118,9 @@ def _bench(entry: Entry, plots: dict[str, tuple[str, str]]) -> str:
 
 def _tables(figures: Figures) -> str:
     """Families in a line each, with all their members folded away; the others as they are."""
-    families: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
-    for figure in figures:
-        families.setdefault((stem(figure["name"]), figure["unit"], figure["aim"]), []).append(figure)
     lines, folded = ["| figure | value | rounds | aim | unit |", "|---|--:|---|---|---|"], list[str]()
-    for (name, unit, aim), members in families.items():
+    for name, members in families(figures):
+        unit, aim = members[0]["unit"], members[0]["aim"]
         if len(members) < FAMILY:
             lines += [f"| {_row(member)} |" for member in members]
             continue

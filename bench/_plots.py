@@ -3,16 +3,19 @@
 Every plot has a line where the aim or the limit is, and shows rounds or members, not only their middle.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import altair as alt
 import vl_convert as vlc
-from _page import stem
+from _page import families
 from _results import Entry, Results
 
 MET, SHORT, PLAIN = "#2a6f97", "#c8553d", "#8d99ae"
 _FAR = 20.0  # a figure may be any number of times beyond its aim
+_TIMES, _SHARES = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20], [0.01, 0.1, 1, 10]
+_MUTANTS = re.compile(r"mutants of (\w+) refused / all, ([\d.]+)% changed, probes too")
 _WIDTH = 520
 Rows = list[dict[str, Any]]
 Chart = Any  # altair's charts are typed by generated classes of which each layer is another
@@ -23,7 +26,7 @@ def drawn(results: Results) -> dict[str, tuple[str, str, str]]:
     makers: tuple[tuple[str, str, str, Callable[[Results], Chart | None]], ...] = (
         ("", "aims.svg", "How far each figure is from its aim", _aims),
         ("model", "model.svg", "The model's error beside the noise floor, and three baselines", _model),
-        ("gate", "gate.svg", "How many random mutants of a model are refused, by how much of it was changed", _gate),
+        ("gate", "gate.svg", "What three policies hit and brake for; mutants refused by their behaviour alone", _gate),
         ("serving", "serving.svg", "Requests a second of each server, as multiples of an echo's", _serving),
     )
     found = {}
@@ -40,17 +43,15 @@ def _aims(results: Results) -> Chart | None:
     """A row for each family of figures, a dot for each member, right of the line where the aim is met."""
     rows: Rows = []
     for entry in results.entries:
-        for figure in entry.figures:
-            if figure["aim"]:
-                rows.append({
-                    "of": f"{entry.bench} · {stem(figure['name'])}",
-                    "times": beyond(figure),
-                    "met": "met" if figure["met"] else "fell short",
-                    "name": figure["name"],
-                })  # fmt: skip
+        for name, members in families([figure for figure in entry.figures if figure["aim"]]):
+            rows += [
+                {"of": f"{entry.bench} · {name}", "times": beyond(each), "met": "met" if each["met"] else "fell short"}
+                for each in members
+            ]
     if not rows:
         return None
-    x = alt.X("times:Q", title="times better than its aim asks", scale=alt.Scale(type="log", domain=[1 / _FAR, _FAR]))
+    shown = alt.Scale(type="log", domain=[1 / _FAR, _FAR], nice=False)
+    x = alt.X("times:Q", title="times better than its aim asks", scale=shown, axis=alt.Axis(values=_TIMES))
     colour = alt.Color("met:N", title=None, scale=alt.Scale(domain=["met", "fell short"], range=[MET, SHORT]))
     y = alt.Y("of:N", title=None, sort=None, axis=alt.Axis(labelLimit=420))
     dots = _of(rows).mark_circle(size=60, opacity=0.75).encode(x=x, y=y, color=colour)
@@ -94,22 +95,43 @@ def _model(results: Results) -> Chart | None:
 
 
 def _gate(results: Results) -> Chart | None:
-    """Share of mutants refused against the share of the file that was changed, by what was changed."""
-    rows: Rows = []
-    for figure in _figures(results, "gate"):
-        if not figure["name"].startswith("mutants of "):
-            continue
-        damage, _, rest = figure["name"].removeprefix("mutants of ").partition("% of the ")
-        kind, _, how = rest.partition(" refused / all, ")
-        told = "by its probes" if how == "probes kept" else "by its behaviour alone"
-        rows.append({"changed": float(damage), "kind": kind, "refused": 100 * figure["value"], "how": told})
+    """What three policies hit and brake for, beside the limits of ours; which mutants show by their behaviour alone."""
+    figures = _figures(results, "gate")
+    policies: dict[str, dict[str, float]] = {}
+    mutants: Rows = []
+    for figure in figures:
+        name, value = figure["name"], 100 * figure["value"]
+        policy, colon, what = name.partition(": ")
+        if colon and "upper" not in what:
+            policies.setdefault(policy, {})[what] = value
+        if of := _MUTANTS.fullmatch(name):
+            mutants.append({"kind": of[1], "changed": float(of[2]), "refused": value})
+    panels = [panel for panel in (_policies(policies), _mutants(mutants)) if panel is not None]
+    return alt.hconcat(*panels, spacing=50).resolve_scale(color="independent") if panels else None
+
+
+def _policies(policies: dict[str, dict[str, float]]) -> Chart | None:
+    rows: Rows = [
+        {"policy": policy, "hits": told["hits beyond the allowed"], "nuisance": told["brakes for nothing"]}
+        for policy, told in policies.items()
+        if told.keys() >= {"hits beyond the allowed", "brakes for nothing"}
+    ]
     if not rows:
         return None
-    x = alt.X("changed:Q", title="changed [%]", scale=alt.Scale(type="log"))
-    y = alt.Y("refused:Q", title="mutants refused [%]", scale=alt.Scale(domain=[0, 100]))
-    colour = alt.Color("how:N", title=None, scale=alt.Scale(range=[PLAIN, MET]), legend=alt.Legend(orient="top"))
-    lines = _of(rows).mark_line(point=True).encode(x=x, y=y, color=colour)
-    return lines.properties(width=170, height=170).facet(column=alt.Column("kind:N", title=None))
+    x = alt.X("nuisance:Q", title="brakes for nothing [% of negative runs]", scale=alt.Scale(domainMin=0, nice=True))
+    y = alt.Y("hits:Q", title="hits harder than allowed [% of positive runs]", scale=alt.Scale(domainMin=0))
+    dots = _of(rows).mark_circle(size=120, opacity=1, color=MET).encode(x=x, y=y)
+    names = _of(rows).mark_text(dy=-12).encode(x=x, y=y, text="policy:N")
+    return (dots + names).properties(width=300, height=220)
+
+
+def _mutants(rows: Rows) -> Chart | None:
+    if not rows:
+        return None
+    x = alt.X("changed:Q", title="changed of a model [%]", scale=alt.Scale(type="log"), axis=alt.Axis(values=_SHARES))
+    y = alt.Y("refused:Q", title="mutants refused by behaviour [%]", scale=alt.Scale(domain=[0, 100]))
+    colour = alt.Color("kind:N", title=None, scale=alt.Scale(range=[MET, SHORT, PLAIN]))
+    return _of(rows).mark_line(point=True).encode(x=x, y=y, color=colour).properties(width=220, height=220)
 
 
 def _serving(results: Results) -> Chart | None:

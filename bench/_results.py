@@ -35,6 +35,7 @@ class Entry:
     at: str  # UTC, to the minute
     revision: str
     seconds: float
+    cpu_s: float  # by all its processes that were waited for
     machine: dict[str, Any]
     measures: str = ""
     beside: str = ""

@@ -6,6 +6,7 @@ An interrupted run is gone on with: its benches that are done are not measured a
 import fcntl
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -116,7 +117,7 @@ class Turns:
     def _one(self, bench: Bench, run: str, guard: IO[str], words: list[str]) -> Entry:
         self.say(f"{words[0]} {bench.name}: {bench.measures}")
         log = self.folder / f"{bench.name}.log"
-        at, start = datetime.now(UTC), time.perf_counter()
+        at, start, before_s = datetime.now(UTC), time.perf_counter(), _cpu_s()
         own = Path(tempfile.mkdtemp(prefix=f"bench-{bench.name}-"))
         try:
             with log.open("w", encoding="utf-8") as diary, (own / "told").open("w+", encoding="utf-8") as told:
@@ -134,6 +135,7 @@ class Turns:
             at=f"{at:%Y-%m-%d %H:%M}",
             revision=self.revision,
             seconds=round(seconds, 1),
+            cpu_s=round(_cpu_s() - before_s, 1),
             machine=found.get("machine") or machine(),
             measures=bench.measures,
             beside=bench.beside,
@@ -239,6 +241,11 @@ def _last_line(log: Path, own: Path) -> str:
     for place, name in ((own, "TMP"), (HOUSE, "."), (Path.home(), "~")):
         said = said.replace(str(place), name)
     return said[:300]
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _clock(seconds: float) -> str:

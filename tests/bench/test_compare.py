@@ -16,7 +16,7 @@ MACHINE: dict[str, Any] = {"cpu": "a cpu", "cores": 2, "memory_gb": 8, "system":
 
 
 def entry(bench: str, *figures: dict[str, Any], status: str = "done", why: str = "") -> Entry:
-    return Entry(bench, status, False, "2026-01-02 03:04", "abc", 1.0, MACHINE, why=why, figures=list(figures))
+    return Entry(bench, status, False, "2026-01-02 03:04", "abc", 1.0, 1.0, MACHINE, why=why, figures=list(figures))
 
 
 def figure(rounds: list[float], aim: str | None = None, met: bool | None = None, name: str = "f") -> dict[str, Any]:

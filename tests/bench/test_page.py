@@ -106,7 +106,7 @@ def test_a_plot_has_the_same_bytes_again_and_none_is_drawn_of_nothing() -> None:
               figure([0.5], name="baseline's efficiency: formula")),
         entry("serving", *({**figure([value], name=f"{server}, 16 connections"), "unit": "requests/s"}
                            for server, value in (("ours", 5e4), ("echo", 1e5)))),
-        entry("gate", *(figure([value], name=f"mutants of {share} of the trees refused / all, probes kept")
+        entry("gate", *(figure([value], name=f"mutants of trees refused / all, {share} changed, probes too")
                         for share, value in (("0.01%", 0.2), ("1.00%", 1.0)))),
     )  # fmt: skip
     once, again = _plots.drawn(kept), _plots.drawn(kept)

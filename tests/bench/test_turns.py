@@ -11,13 +11,23 @@ import pytest
 from tests.bench.conftest import PATIENCE_S, Room
 
 WAITS = """
-    (Path(__file__).parent / "waits").touch()
+    import os, subprocess
+    server = subprocess.Popen(["sleep", "600"])
+    (Path(__file__).parent / "processes").write_text(f"{os.getpid()} {server.pid}")
     made = Path(tempfile.mkdtemp()) / "made"
     made.touch()
     (Path(__file__).parent / "where").write_text(str(made))
     while not (Path(__file__).parent / "go").exists():
         time.sleep(0.01)
+    server.kill()
+    server.wait()
 """
+
+
+def gone(room: Room) -> bool:
+    """Whether what waited, and what it started, have ended; a zombie has."""
+    stats = [Path("/proc") / number / "stat" for number in (room.folder / "processes").read_text().split()]
+    return all(not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z" for stat in stats)
 
 
 def until(file: Path) -> None:
@@ -74,6 +84,7 @@ def test_one_that_hangs_is_ended(room: Room) -> None:
     assert done.returncode == 1
     assert room.results()["hangs"]["why"] == "took longer than 0.03 min, and was ended"
     assert room.results()["later"]["status"] == "done"
+    assert gone(room)
     assert not Path((room.folder / "where").read_text()).exists()
 
 
@@ -104,6 +115,7 @@ def test_an_ended_run_goes_on_where_it_was(room: Room) -> None:
     until(room.folder / "where")
     child.send_signal(signal.SIGTERM)
     assert child.wait(PATIENCE_S) == 130
+    assert gone(room)
     assert not Path((room.folder / "where").read_text()).exists()
     assert not (room.folder / "results.json").exists()
     (room.folder / "go").touch()
