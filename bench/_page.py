@@ -27,12 +27,12 @@ def is_absolute(unit: str) -> bool:
 def families(figures: Figures) -> list[tuple[str, list[dict[str, Any]]]]:
     """Figures by what their names have in common, before a comma, colon or `under`, or else behind a colon.
 
-    Members have the same unit and aim; a family of one is called by its whole name.
+    Members have the same unit, and all or none of them an aim; a family of one is called by its whole name.
     """
     stems = [_stems(figure["name"]) for figure in figures]
-    kinds = [(figure["unit"], figure["aim"]) for figure in figures]
+    kinds = [(figure["unit"], figure["aim"] is None) for figure in figures]
     many = Counter((stem, *kind) for of, kind in zip(stems, kinds, strict=True) for stem in of)
-    found: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
+    found: dict[tuple[str, str, bool], list[dict[str, Any]]] = {}
     for figure, of, kind in zip(figures, stems, kinds, strict=True):
         _, best = max((many[stem, *kind], stem) for stem in of)
         found.setdefault((best if many[best, *kind] > 1 else figure["name"], *kind), []).append(figure)
@@ -120,14 +120,15 @@ def _tables(figures: Figures) -> str:
     """Families in a line each, with all their members folded away; the others as they are."""
     lines, folded = ["| figure | value | rounds | aim | unit |", "|---|--:|---|---|---|"], list[str]()
     for name, members in families(figures):
-        unit, aim = members[0]["unit"], members[0]["aim"]
+        unit, aims = members[0]["unit"], {member["aim"] for member in members} - {None}
         if len(members) < FAMILY:
             lines += [f"| {_row(member)} |" for member in members]
             continue
         values = [member["value"] for member in members]
-        met = f" ({sum(bool(member['met']) for member in members)} of {len(members)} met)" if aim else ""
+        aim = _aim(*aims) if len(aims) == 1 else "each its own"
+        met = f"{aim} ({sum(bool(member['met']) for member in members)} of {len(members)} met)" if aims else ""
         spread = f"{number(min(values))} to {number(max(values))}"
-        told = (f"{_escaped(name)}: {len(members)} figures", spread, "", f"{_aim(aim)}{met}", unit)
+        told = (f"{_escaped(name)}: {len(members)} figures", spread, "", met, unit)
         lines.append(f"| {' | '.join(told)} |")
         folded += [f"| {_row(member)} |" for member in members]
     if folded:

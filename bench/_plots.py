@@ -118,11 +118,16 @@ def _policies(policies: dict[str, dict[str, float]]) -> Chart | None:
     ]
     if not rows:
         return None
-    x = alt.X("nuisance:Q", title="brakes for nothing [% of negative runs]", scale=alt.Scale(domainMin=0, nice=True))
-    y = alt.Y("hits:Q", title="hits harder than allowed [% of positive runs]", scale=alt.Scale(domainMin=0))
+    x = alt.X("nuisance:Q", title="brakes for nothing [% of negative runs]", scale=_room(rows, "nuisance", 1.7))
+    y = alt.Y("hits:Q", title="hits too hard [% of positive runs]", scale=_room(rows, "hits", 1.1))
     dots = _of(rows).mark_circle(size=120, opacity=1, color=MET).encode(x=x, y=y)
-    names = _of(rows).mark_text(dy=-12).encode(x=x, y=y, text="policy:N")
+    names = _of(rows).mark_text(dx=10, align="left").encode(x=x, y=y, text="policy:N")
     return (dots + names).properties(width=300, height=220)
+
+
+def _room(rows: Rows, of: str, times: float) -> Any:
+    """From zero to beyond the greatest, for the words behind a dot."""
+    return alt.Scale(domain=[0, times * max(row[of] for row in rows) or 1.0], nice=True)
 
 
 def _mutants(rows: Rows) -> Chart | None:

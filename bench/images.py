@@ -73,7 +73,9 @@ def _there() -> tuple[Any, dict[str, str]]:
     """The engine's client and the images by name, all of which it has."""
     try:
         client, named = place.engine(), locked.for_containers()
-    except (place.NoEngine, locked.NotBuilt) as error:
+    except place.NoEngine as error:
+        skip(f"{error}: install one (Debian: docker.io), start dockerd, and run `python build.py images`")
+    except locked.NotBuilt as error:
         skip(str(error))
     have = {tag for image in client.images.list() for tag in image.tags}
     if lacking := [reference for reference in named.values() if reference not in have]:

@@ -4,7 +4,9 @@ import re
 import subprocess
 
 import _folder
+import _servers
 import pytest
+from _report import EX_UNAVAILABLE
 
 from tests.bench.conftest import Room
 from tests.conftest import HOUSE, command
@@ -32,6 +34,32 @@ def test_a_bench_by_its_name_is_run_alone() -> None:
         assert bench.name in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "environment", "told"),
+    [
+        ("images", {"DOCKER_HOST": "unix:///nowhere/docker.sock"}, "docker"),
+        ("serving", {"PATH": "/nowhere"}, "apt-get install wrk"),
+    ],
+)
+def test_what_a_machine_lacks_skips_a_bench_and_says_so(name: str, environment: dict[str, str], told: str) -> None:
+    """Status 69, no figures, and a last line that says what is lacking."""
+    done = command("python", HOUSE / "bench" / f"{name}.py", "--quick", "--json", environment=environment)
+    assert done.code == EX_UNAVAILABLE, done.stderr
+    assert done.stdout == ""
+    assert told in done.stderr.splitlines()[-1].lower()
+
+
+def test_peers_that_cannot_be_installed_are_missing_by_name(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a package index each peer says why it is not there, and the rest can be measured."""
+    monkeypatch.setattr(_servers, "ENVIRONMENTS", room.folder / "environments")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(room.folder / "cache"))
+    found, missing = _servers.peers(room.folder / "model.onnx", room.folder)
+    assert found == []
+    assert missing.keys() == {"MLServer", "KServe", "FastAPI"}
+    assert all("is a package index reachable?" in why for why in missing.values())
+
+
 def test_the_whole_command_tells_its_options() -> None:
     """Those of bench/README.md are in the help."""
     told = command("python", HOUSE / "build.py", "bench", "--help")
@@ -42,6 +70,7 @@ def test_the_whole_command_tells_its_options() -> None:
 
 def test_code_that_changed_is_other_code(room: Room) -> None:
     """The revision names the commit, and is another as soon as a file differs; what benches write does not count."""
+
     def git(*words: str) -> None:
         who = ("-c", "user.name=a", "-c", "user.email=a@b")
         subprocess.run(["git", *who, *words], cwd=room.folder, check=True, capture_output=True)

@@ -91,6 +91,17 @@ def test_a_family_is_one_line_with_its_members_folded_away() -> None:
     assert "slice" not in page.partition("<details>")[0]
 
 
+def test_families_are_found_on_either_side_of_a_colon() -> None:
+    """Members may have an aim each, but not one with an aim and one without; what is alone keeps its name."""
+    figures = [figure([1.0], name=f"{image}: size") for image in ("train", "deploy")]
+    figures += [
+        figure([1.0], aim, met=True, name=f"missed under {fault}") for fault, aim in (("a", "<= 2"), ("b", "<= 3"))
+    ]
+    figures += [figure([1.0], name="serving: start"), figure([1.0], "<= 2", met=True, name="serving: size")]
+    found = [(name, len(members)) for name, members in _page.families(figures)]
+    assert found == [("size", 2), ("missed", 2), ("serving: start", 1), ("serving: size", 1)]
+
+
 def test_what_a_bench_says_cannot_break_the_page() -> None:
     """Bars and angle brackets in names and reasons stay in their cells."""
     kept = results(entry("b", figure([1.0], name="a | <b>")), entry("c", status="failed", why="<x> | y"))
