@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from brakeline.cli import app
-from typer.core import TyperGroup
-from typer.main import get_command
 
 from tests.conftest import BIN, HOUSE, Chain, command
 
@@ -62,44 +59,6 @@ def test_other_commands_of_the_readme_run(line: str, tmp_path: Path) -> None:
     assert command(Path(program).name, *rest, folder=tmp_path).code == 0
 
 
-PAGES = [HOUSE / "README.md", HOUSE / "orchestrator" / "README.md", *sorted((HOUSE / "docs").rglob("*.md"))]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(HOUSE)))
-def test_every_command_on_paper_is_known_with_its_options(page: Path) -> None:
-    """What a page calls `brakeline VERB --option` has that verb and that option."""
-    text, root = page.read_text(), get_command(app)
-    lines = [
-        line.strip().removeprefix("$ ") for line in text.splitlines() if re.match(r"( {0,4}|\$ )brakeline [a-z]", line)
-    ]
-    lines += re.findall(r"`(?:\.venv/bin/)?(brakeline [a-z][^`]+)`", text)
-    for line in lines:
-        # A comment behind it, and what is passed on to a run, are not the verb's own.
-        words = shlex.split(line.replace("…", ""), comments=True)[1:]
-        words = words[: words.index("--")] if "--" in words else words
-        verb: Any = root
-        while words and isinstance(verb, TyperGroup) and words[0] in verb.commands:
-            verb = verb.commands[words.pop(0)]
-        assert verb is not root, line
-        known = {option for parameter in verb.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        given = {word.partition("=")[0] for word in words if word.startswith("--")} - {"--help", "--version"}
-        assert given <= known, f"{line}: {given - known}"
-
-
-def test_every_call_of_build_on_paper_is_known_with_its_options() -> None:
-    """What a page calls `python build.py VERB --option` has that verb and that option, by its own help."""
-    asked: dict[str, set[str]] = {}
-    for page in (*PAGES, HOUSE / "manifests" / "README.md"):
-        for verb, rest in re.findall(r"python build\.py ([a-z]+)([^`#|\n]*)", page.read_text()):
-            asked.setdefault(verb, set()).update(word.partition("=")[0] for word in rest.split() if word[:2] == "--")
-    for verb, options in asked.items():
-        # These two hand their words on to pytest and to a benchmark.
-        if options and verb not in {"test", "bench"}:
-            told = command("python", HOUSE / "build.py", verb, "--help", environment={"COLUMNS": "200"})
-            assert told.code == 0, told.stderr
-            assert options - {"--help"} <= set(re.findall(r"--[a-z][\w-]*", told.stdout)), verb
-
-
 def test_check_and_test_are_verbs() -> None:
     """The verbs that would run this very suite are at least known, with the rest of them."""
     told = command("python", HOUSE / "build.py", "--help").stdout
@@ -124,11 +83,18 @@ def served(good: Chain, tmp_path: Path) -> Iterator[str]:
         child.wait(10)
 
 
-def test_the_question_by_curl_is_answered(served: str) -> None:
-    """The README's curl, word for word but for the port, gets a distance, a longer bound and no flag."""
-    (asked,) = [block for block in BLOCKS if block.startswith("curl")]
-    asked = asked.replace("http://127.0.0.1:8080", served)
+@pytest.mark.parametrize("page", ["README.md", "serving/README.md"])
+def test_the_questions_by_curl_are_answered(page: str, served: str) -> None:
+    """Word for word but for the port: a distance, a longer bound and no flag; and what the model is."""
+    blocks = re.findall(r"^```\n(curl.*?)^```", (HOUSE / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert blocks
+    asked = re.sub(r"(http://)?(127\.0\.0\.1|localhost):8080", served, "".join(blocks))
     done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True, env={**os.environ})
-    outputs = {output["name"]: output["data"][0] for output in json.loads(done.stdout)["outputs"]}
-    assert 30 < outputs["stopping_distance_m"] < outputs["stopping_distance_upper_m"] < 150
+    decoder, rest, answers = json.JSONDecoder(), done.stdout, list[dict[str, Any]]()
+    while rest := rest.strip():
+        answer, end = decoder.raw_decode(rest)
+        answers, rest = [*answers, answer], rest[end:]
+    assert len(answers) == asked.count("curl ")
+    outputs = {output["name"]: output["data"][0] for output in answers[-1]["outputs"] if "data" in output}
+    assert 5 < outputs["stopping_distance_m"] < outputs["stopping_distance_upper_m"] < 150
     assert outputs["out_of_range"] == 0.0
