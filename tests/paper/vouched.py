@@ -42,6 +42,7 @@ BLOCKS = (
     Block("docs/lineage.md", "(cd model", f"{RUN}test_a_folders_hash_is_found_by_hand"),
     Block("docs/lineage.md", "jq -r", f"{RUN}test_a_release_is_signed_and_read_by_hand"),
     Block("docs/lineage.md", "openssl ecparam", f"{RUN}test_a_release_is_signed_and_read_by_hand"),
+    Block("docs/loop.md", "for pod in", CLUSTER),
     Block("docs/operations.md", "<keep>/", "tests/objects/test_real_store.py::test_the_real_store_keeps_the_promises"),
     Block("docs/recorded.md", "# contract: 2", f"{RUN}test_the_form_of_recorded_stops_is_read"),
     Block(
