@@ -72,7 +72,8 @@ def strangers(file: Path) -> tuple[Verb, ...]:
 
 
 def _beside(file: Path, place: str) -> Path:
-    return (file.parent / place).resolve()
+    # A link stays one: of an environment's Python it is the link that knows the environment.
+    return file.parent.absolute() / place
 
 
 def _require(file: Path, where: str, content: Any, allowed: set[str], needed: set[str]) -> None:
