@@ -41,7 +41,7 @@ def _under_load(what: str) -> dict[str, str]:
 ROWS = (
     Row(KILLED, "a step", {
         "faults/test_kills.py": "a_killed_step_called_again_ends_as_undisturbed a_killed_step_is_made_good",
-        "steps/test_every_step.py": "sigkill_leaves_no_half_artifact_and_a_retry_completes",
+        "steps/test_every_end.py": "sigkill_leaves_no_half_artifact_and_a_retry_completes",
         "train/test_search.py": "a_killed_call_goes_on_where_it_was",
     }),
     Row(KILLED, "a run", {
