@@ -12,6 +12,8 @@ from _results import DONE, Entry, Results
 
 Figures = Sequence[dict[str, Any]]
 FAMILY = 4  # figures of one stem, from which on they are told as one line
+MOST_ROWS = 15  # of a table of times and rates, which is folded away beyond
+_HEAD = ("| figure | value | rounds | aim | unit |", "|---|--:|---|---|---|")
 _TIME = re.compile(r"(?:^|[, ])(?:s|ms|us|µs|min|h)(?:$|[, ])|/s\b")
 _QUICK = (
     "> **Quick**: small sizes and few rounds, to see that all works. The aims are made for the full sizes; nothing here"
@@ -110,7 +112,8 @@ def _bench(entry: Entry, plots: dict[str, tuple[str, str]]) -> str:
     if absolute:
         took = f"{entry.seconds:.0f} s, {entry.cpu_s:.0f} s of CPU"
         parts += [f"Of this machine on {entry.at.partition(' ')[0]}, which took {took} for all of it:"]
-        parts += [_tables(absolute)]
+        table = "\n".join([*_HEAD, *(f"| {_row(figure)} |" for figure in absolute)])
+        parts += [table if len(absolute) <= MOST_ROWS else _folded(f"{len(absolute)} times and rates", table)]
     if entry.notes:
         parts += ["\n".join(f"- {name}: {_escaped(note)}" for name, note in entry.notes.items())]
     return "\n\n".join(part for part in parts if part)
@@ -118,7 +121,7 @@ def _bench(entry: Entry, plots: dict[str, tuple[str, str]]) -> str:
 
 def _tables(figures: Figures) -> str:
     """Families in a line each, with all their members folded away; the others as they are."""
-    lines, folded = ["| figure | value | rounds | aim | unit |", "|---|--:|---|---|---|"], list[str]()
+    lines, folded = list(_HEAD), list[str]()
     for name, members in families(figures):
         unit, aims = members[0]["unit"], {member["aim"] for member in members} - {None}
         if len(members) < FAMILY:
@@ -131,9 +134,12 @@ def _tables(figures: Figures) -> str:
         told = (f"{_escaped(name)}: {len(members)} figures", spread, "", met, unit)
         lines.append(f"| {' | '.join(told)} |")
         folded += [f"| {_row(member)} |" for member in members]
-    if folded:
-        lines += ["", "<details><summary>each of them</summary>", "", *lines[:2], *folded, "", "</details>"]
-    return "\n".join(lines)
+    table = "\n".join(lines)
+    return f"{table}\n\n{_folded('each of them', chr(10).join([*_HEAD, *folded]))}" if folded else table
+
+
+def _folded(summary: str, table: str) -> str:
+    return f"<details><summary>{summary}</summary>\n\n{table}\n\n</details>"
 
 
 def _row(figure: dict[str, Any]) -> str:

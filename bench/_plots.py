@@ -156,7 +156,8 @@ def _serving(results: Results) -> Chart | None:
     best = {server: max(row["times"] for row in rows if row["server"] == server) for server, _ in seen}
     order = sorted(best, key=lambda server: -best[server])
     counts = list(dict.fromkeys(row["connections"] for row in rows))
-    x = alt.X("times:Q", title="requests/s / the echo's", scale=alt.Scale(type="log"))
+    ticks = alt.Axis(values=[digit * 10.0**power for power in range(-4, 2) for digit in (1, 2, 5)])
+    x = alt.X("times:Q", title="requests/s / the echo's", scale=alt.Scale(type="log"), axis=ticks)
     y = alt.Y("server:N", title=None, sort=order)
     shades = alt.Scale(range=["#a9d6e5", "#468faf", "#013a63"])
     colour = alt.Color("connections:N", title=None, sort=counts, scale=shades)
