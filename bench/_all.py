@@ -72,13 +72,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measure(chosen: argparse.Namespace, known: list[Bench], turns: Turns, into: Path) -> int:
     """Take turns, then write what came out."""
-    before = read(into / "results.json") if (into / "results.json").is_file() else None
     if chosen.resume:
         run, names = turns.interrupted()
     else:
         run, names = None, [bench.name for bench in known]
     wanted = _wanted(known, chosen.only.split(",") if chosen.only else names)
-    if stays := before if len(wanted) < len(known) else None:
+    stays = read(into / "results.json") if len(wanted) < len(known) and (into / "results.json").is_file() else None
+    if stays:
         _must_fit(stays, chosen.quick, into)
     signal.signal(signal.SIGTERM, _interrupt)
     # A child that inherits an ignored Ctrl-C could not be ended by it.

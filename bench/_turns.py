@@ -98,11 +98,10 @@ class Turns:
         return self.folder / "run.json"
 
     def _kept(self, bench: Bench) -> Entry | None:
-        file = self.folder / f"{bench.name}.json"
+        """What it told the last time; what cannot be read is as if it had not been."""
         try:
-            return read_entry(file) if file.is_file() else None
-        except NoResults as error:
-            self.say(f"{error}; it is measured anew")
+            return read_entry(self.folder / f"{bench.name}.json")
+        except NoResults:
             return None
 
     def _left(self, benches: Sequence[Bench]) -> str:

@@ -219,6 +219,19 @@ def test_a_run_that_ends_halfway_leaves_the_results_of_before(room: Room) -> Non
     assert ((room.folder / "results.json").read_bytes(), room.page()) == before
 
 
+def test_results_that_cannot_be_read_stop_only_who_needs_them(room: Room) -> None:
+    """--only would leave the others' figures, and is refused before anything runs; all of them take their place."""
+    room.bench("one", "")
+    room.bench("two", "")
+    (room.folder / "results.json").write_text("{")
+    refused = room.call("--only", "one")
+    assert refused.returncode == 2
+    assert "cannot be read as JSON" in refused.stderr
+    assert room.runs("one") == 0
+    assert room.call().returncode == 0
+    assert room.results().keys() == {"one", "two"}
+
+
 def test_what_there_is_is_listed(room: Room) -> None:
     """--list names each bench with what it measures and how long it took, and runs none."""
     room.bench("one", "")
