@@ -67,6 +67,18 @@ def test_a_bucket_that_does_not_do_is_told(
     assert told in checks["bucket"]["found"]
 
 
+def test_a_workbench_without_its_connection_is_told_so(
+    s3: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes leaves the variable's name in the address; no store is asked for a bucket of that name."""
+    monkeypatch.setenv("BRAKELINE_STORE", "s3://$(AWS_S3_BUCKET)/brakeline")
+    code, checks = doctor(tmp_path)
+    assert code == 69
+    assert "AWS_S3_BUCKET had no value" in checks["bucket"]["found"]
+    assert "Secret, with AWS_S3_BUCKET in it" in checks["bucket"]["todo"]
+    assert not [one for one in s3.requests if one.startswith("PUT")]
+
+
 def test_an_object_that_could_not_be_read_back_is_removed(s3: ObjectStore, tmp_path: Path) -> None:
     """What doctor puts there does not stay, whatever comes between."""
     s3.refused = {"GET"}

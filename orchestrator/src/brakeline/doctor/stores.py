@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sqlite3
 import ssl
 import time
@@ -50,6 +51,10 @@ def bucket(ask: Ask) -> str:
     name, _, path = prefix.removeprefix(recordings.SCHEME).partition("/")
     if not prefix.startswith(recordings.SCHEME) or not name:
         raise Failed(f"found {prefix!r}, allowed s3://bucket/prefix", "correct the address")
+    if unset := re.search(r"\$\((\w+)\)", name):
+        # Kubernetes leaves a variable's name where it has no value, as where a connection's Secret was not there.
+        todo = f"make the connection's Secret, with {unset[1]} in it, and start the workbench or pod anew"
+        raise Failed(f"found {prefix!r}: {unset[1]} had no value when this pod started", todo)
     key = "/".join(part for part in (path.strip("/"), f".doctor-{os.urandom(8).hex()}") if part)
     uri = f"{recordings.SCHEME}{name}/{key}"
     try:
