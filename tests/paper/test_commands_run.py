@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from rich.console import Console
 from stepkit import artifacts
 
 from tests.conftest import BIN, HOUSE, Chain, command
-from tests.paper import commands
+from tests.deploy.test_deploy import serving
+from tests.paper import commands, test_step_pages
 from tests.register.registries import NAME, entry
 
 
@@ -62,7 +65,11 @@ def test_the_steps_readmes_are_a_chain_that_runs(terminal: Path) -> None:
             first, *rest = text.splitlines()
             shell(first, terminal)
             continue
-        shell(text, terminal)
+        said = shell(text, terminal).stdout
+        if step in {"synthesize", "train", "validate"}:
+            lines = [json.loads(line) for line in said.splitlines() if line.startswith('{"step"')]
+            verb = test_step_pages.shown(step)["verb"]
+            test_step_pages.held(step, next(line for line in lines if line["verb"] == verb))
     shell("\n".join(rest), terminal)
     verdict = json.loads((terminal / "verdict.json").read_text())
     assert verdict["schema_version"] == 2
@@ -97,10 +104,25 @@ def test_a_release_is_signed_and_read_by_hand(good: Chain, tmp_path: Path) -> No
     *keys, add, apply = block("docs/lineage.md", "openssl ecparam").strip().splitlines()
     shell("\n".join([*keys, add.replace("…", rest)]), tmp_path)
     put = f"--model {good.model} --passed-verdict {good.verdict} --registered registered --endpoint endpoint "
-    shell(apply.replace("apply", "plan").replace("…", put + f"--model-store {tmp_path}/store"), tmp_path)
+    with serving(tmp_path / "store") as server:
+        shell(apply.replace("…", f"{put} --model-store {tmp_path}/store --server {server}"), tmp_path)
     shutil.copy(next((tmp_path / "kept").rglob("lineage.json")), tmp_path)
     told = shell(block("docs/lineage.md", "jq -r"), tmp_path).stdout.splitlines()
     assert told and all(len(line.split("  ")[0]) == 64 for line in told)
+
+
+def test_the_state_of_one_machine_is_copied_while_it_is_used(good: Chain, tmp_path: Path) -> None:
+    """docs/openshift/backup.md: registry and models are copied while a writer is at it; the copy has the version."""
+    registry = f"sqlite:///{tmp_path}/.brakeline/registry.sqlite"
+    words = ("--model", good.model, "--passed-verdict", good.verdict, "--registered", tmp_path / "registered")
+    added = command("brakeline-register", "add", *words, "--registry", registry)
+    assert added.code == 0, added.stderr
+    with closing(sqlite3.connect(tmp_path / ".brakeline" / "registry.sqlite")) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        shell(block("docs/openshift/backup.md", "python -c"), tmp_path)
+    (version,) = open_registry(f"sqlite:///{tmp_path}/registry.backup").list(NAME)
+    assert version.version == "1"
+    assert [file.name for file in (tmp_path / "models.backup").glob("*/model.onnx")] == ["model.onnx"]
 
 
 def test_the_form_of_recorded_stops_is_read(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ PICTURE = "a picture or a formula: it names no command"
 CLUSTER = "only a cluster answers it"
 REASONS = {PICTURE, CLUSTER}
 RUN = "tests/paper/test_commands_run.py::"
+PRINTED = "tests/paper/test_step_pages.py::test_what_is_shown_is_what_is_printed"
 COMPOSE = "tests/compose/test_compose_up.py::test_up_ends_with_an_answering_model"
 EXAMPLE = "tests/examples/test_page.py::"
 IN_ITS_IMAGE = "tests/examples/test_pipeline.py::test_the_pipeline_runs_in_its_image"
@@ -43,6 +44,8 @@ BLOCKS = (
     Block("docs/lineage.md", "jq -r", f"{RUN}test_a_release_is_signed_and_read_by_hand"),
     Block("docs/lineage.md", "openssl ecparam", f"{RUN}test_a_release_is_signed_and_read_by_hand"),
     Block("docs/loop.md", "for pod in", CLUSTER),
+    Block("docs/openshift/backup.md", "python -c", f"{RUN}test_the_state_of_one_machine_is_copied_while_it_is_used"),
+    Block("docs/openshift/install.md", "export BRAKELINE_KFP_URL", CLUSTER),
     Block("docs/operations.md", "<keep>/", "tests/objects/test_real_store.py::test_the_real_store_keeps_the_promises"),
     Block("docs/recorded.md", "# contract: 2", f"{RUN}test_the_form_of_recorded_stops_is_read"),
     Block(
@@ -72,5 +75,10 @@ BLOCKS = (
     ),
     Block("manifests/README.md", "python build.py manifests gitops", CLUSTER),
     Block("serving/README.md", "curl -s localhost", "tests/test_readme.py::test_the_questions_by_curl_are_answered"),
+    Block("steps/synthesize/README.md", '{"step"', PRINTED),
+    Block("steps/train/README.md", '{"step"', PRINTED),
+    Block("steps/validate/README.md", '{"step"', f"{RUN}test_the_steps_readmes_are_a_chain_that_runs"),
+    Block("steps/register/README.md", '{"step"', PRINTED),
+    Block("steps/deploy/README.md", '{"step"', PRINTED),
     Block("steps/base/README.md", "foundation ", PICTURE),
 )
