@@ -26,7 +26,7 @@ from tests.validate.sabotages.mutants import KINDS, SHARES, Mutant
 
 PAGE = HOUSE / "docs" / "gate.md"
 SCENARIOS, ROWS = ("default", "winter", "motorway", "city"), (120_000, 200_000, 400_000, 160_000, 300_000)
-GOOD_ROWS, QUICK_ROWS, QUICK_EACH, QUICK_RUNS = 120_000, 45_000, 12, 24
+GOOD_ROWS, QUICK_ROWS, QUICK_EACH, QUICK_RUNS = 120_000, 18_000, 16, 12
 FIRST_SEED, HOLDOUT_ROWS, FAULTY_ROWS = 11, 60_000, 40_000
 # What a mutant does is told by the mean change of the bound on so many rows.
 ASKED_ROWS, PARITY_LIMIT = 5_000, 1e-4
