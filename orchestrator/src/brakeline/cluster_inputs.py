@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from brakeline import recordings
+from brakeline import recordings, shards
 from brakeline.access import UnusableAccess
 
 # Where each address comes from when nothing is said, what it is otherwise, and its schemes. `{store}` is the S3 prefix
@@ -83,6 +83,9 @@ def parameters(wish: Wish, inputs: Mapping[str, Mapping[str, Any]]) -> dict[str,
             found[name] = _address(name, said, variable, schemes) if said or otherwise is None else ""
     found |= others
     checked(found, inputs, given=("recorded",))
+    found = {**_loops(wish, found, inputs), **found}
+    if why := shards.too_many(found):
+        raise UnusableAccess(why)
     if "recorded" in inputs:
         there = (wish.recorded or "").startswith(recordings.SCHEME)
         found["recorded"] = recordings.send(wish.recorded, f"{_needed_store(store, needed=not there)}/recorded")
@@ -130,7 +133,6 @@ def _typed(words: tuple[str, ...], inputs: Mapping[str, Mapping[str, Any]]) -> d
 
 
 def _wished(wish: Wish) -> dict[str, Any]:
-    shards = [f"{index}/{wish.shards}" for index in range(wish.shards)]
     return {
         "rows": wish.rows,
         "holdout_rows": wish.holdout_rows,
@@ -138,12 +140,16 @@ def _wished(wish: Wish) -> dict[str, Any]:
         "scenario": wish.scenario,
         "seed": wish.seed,
         "trials": wish.trials,
-        "data_shards": shards,
-        "search_shards": shards,
         "name": wish.name,
         "auto_deploy": wish.auto_deploy,
         "deploy_timeout_seconds": DEPLOY_TIMEOUT_S,
     }
+
+
+def _loops(wish: Wish, found: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    finalists = found.get("finalists", inputs.get("finalists", {}).get("defaultValue", 0))
+    listed = shards.lists(wish.shards, int(found.get("trials", wish.trials)), int(finalists))
+    return {name: parts for name, parts in listed.items() if name in inputs}
 
 
 def _store_asked(wish: Wish) -> bool:

@@ -4,7 +4,7 @@ from kfp import dsl
 from kfp.dsl import HTML, Artifact, Dataset, Input, Model
 
 from brakeline import components as step
-from brakeline.platform import settle
+from brakeline.platform import AT_ONCE, settle
 
 NAME = "brakeline"
 
@@ -66,6 +66,7 @@ def brakeline(
     finalists: int = 3,
     data_shards: list[str] = ["0/2", "1/2"],  # noqa: B006  KFP copies it into the compiled pipeline
     search_shards: list[str] = ["0/2", "1/2"],  # noqa: B006
+    refine_shards: list[str] = ["0/2", "1/2"],  # noqa: B006
     name: str = "stopping-distance",
     keep: str = "",
     auto_deploy: bool = True,
@@ -73,7 +74,7 @@ def brakeline(
 ):
     """Synthesize, train, validate and, if the gates let it pass, release."""
     stops = dsl.importer(artifact_uri=recorded, artifact_class=Dataset, reimport=False)
-    with dsl.ParallelFor(data_shards) as shard:
+    with dsl.ParallelFor(data_shards, parallelism=AT_ONCE) as shard:
         synthesize = step.synthesize(
             rows=rows, holdout_rows=holdout_rows, faulty_rows=faulty_rows, scenario=scenario, seed=seed, shard=shard
         )
@@ -82,12 +83,12 @@ def brakeline(
     dataset, holdout = assemble.outputs["dataset"], assemble.outputs["holdout"]
     floor = step.floor(holdout=holdout, seed=seed)
 
-    with dsl.ParallelFor(search_shards) as shard:
+    with dsl.ParallelFor(search_shards, parallelism=AT_ONCE) as shard:
         search = step.search(dataset=dataset, trials=trials, seed=seed, shard=shard)
     # What a loop collects cannot enter another loop: the compiler dies of it, and through a nested pipeline the
     # cluster's driver keeps one artifact of the list.
     rank = step.rank(scored=dsl.Collected(search.outputs["results"]))
-    with dsl.ParallelFor(search_shards) as shard:
+    with dsl.ParallelFor(refine_shards, parallelism=AT_ONCE) as shard:
         scored = rank.outputs["ranking"]
         refine = step.refine(dataset=dataset, scored=scored, finalists=finalists, seed=seed, shard=shard)
     fit = step.fit(dataset=dataset, results=dsl.Collected(refine.outputs["results"]), seed=seed)

@@ -35,6 +35,9 @@ LOST_NODES = tuple(
     {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": "60"}
     for state in ("unreachable", "not-ready")
 )
+# Iterations of a loop that a cluster works on at once, each with two drivers that ask the metadata store: KFP fixes it
+# when the pipeline is compiled. About what the production quota of manifests/ holds; with less, pods wait for room.
+AT_ONCE = 50
 _FIRST_PAUSE, _LONGEST_PAUSE = "30s", "300s"
 
 

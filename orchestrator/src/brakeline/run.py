@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from brakeline import record, recordings, revision
+from brakeline import record, recordings, revision, shards
 from brakeline.local import LocalRunner, StepFailed
 from brakeline.narrator import Narrator
 from brakeline.place import Address, Place
@@ -17,6 +17,8 @@ from brakeline.record import RunRecord
 from brakeline.whole import CannotWrite, staged
 
 EXIT_REFUSED = 65
+# The pipeline's own number of them, which a local run leaves as it is.
+FINALISTS = 3
 EXIT_INTERRUPTED = 143
 
 
@@ -186,7 +188,6 @@ def _show_dossier(kept: RunRecord) -> None:
 
 def arguments(request: Request, state: Path, recorded: Path) -> dict[str, Any]:
     """What a local run gives the pipeline: `state` is absolute, `recorded` was brought in."""
-    shards = [f"{index}/{request.shards}" for index in range(request.shards)]
     return {
         "recorded": str(recorded),
         "registry": f"sqlite:///{state / 'registry.sqlite'}",
@@ -198,8 +199,7 @@ def arguments(request: Request, state: Path, recorded: Path) -> dict[str, Any]:
         "scenario": request.scenario,
         "seed": request.seed,
         "trials": request.trials,
-        "data_shards": shards,
-        "search_shards": shards,
+        **shards.lists(request.shards, request.trials, FINALISTS),
         "name": request.name,
         "auto_deploy": request.auto_deploy,
     }
