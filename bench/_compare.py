@@ -1,7 +1,9 @@
 """What changed between two results: per figure old, new, their ratio, and whether by more than the rounds spread.
 
-A change counts where no round of one result is within the rounds of the other. Better and worse are by the aim; without
-one a figure has moved. One round has no spread, so its change is told and not judged, unless it loses an aim.
+A change counts where the medians are farther apart than both spreads together, least to greatest round: of three rounds
+that differ by chance alone one figure in seventy does so, of five hardly any. That the rounds do not meet would be too
+little: one in ten. Better and worse are by the aim; without one a figure has moved. One round has no spread, so its
+change is told and not judged, unless it loses an aim.
 """
 
 from collections.abc import Iterator
@@ -96,20 +98,21 @@ def _verdict(old: dict[str, Any] | None, new: dict[str, Any] | None, elsewhere: 
         return ELSEWHERE
     if old["rounds"] == new["rounds"] or (old["value"] == new["value"] and _is_single(old, new)):
         return SAME
-    return ONE_ROUND if _is_single(old, new) else _beside(old["rounds"], new["rounds"], new["aim"] or old["aim"])
+    return ONE_ROUND if _is_single(old, new) else _beside(old, new)
 
 
 def _is_single(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return min(len(old["rounds"]), len(new["rounds"])) < 2
 
 
-def _beside(old: list[float], new: list[float], aim: str | None) -> str:
-    up, down = min(new) > max(old), max(new) < min(old)
-    if not up and not down:
+def _beside(old: dict[str, Any], new: dict[str, Any]) -> str:
+    spreads = sum(max(each["rounds"]) - min(each["rounds"]) for each in (old, new))
+    change, aim = new["value"] - old["value"], new["aim"] or old["aim"]
+    if abs(change) <= spreads:
         return WITHIN
     if aim is None:
         return MOVED
-    return BETTER if up == aim.startswith(">=") else WORSE
+    return BETTER if (change > 0) == aim.startswith(">=") else WORSE
 
 
 def table(found: list[Change]) -> Table:

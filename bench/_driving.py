@@ -52,9 +52,11 @@ def _of_policy(driven: Driven, *, judged: bool) -> list[Figure]:
     hits = outcome.total(driven.outcomes, "beyond", positive=True)
     nuisance = outcome.total(driven.outcomes, "nuisance", positive=False)
     named = (("hits beyond the allowed", hits, "<= 0.015"), ("brakes for nothing", nuisance, "<= 0.02"))
-    found = []
+    found = list[Figure]()
+    if judged:
+        found += [Figure(f"closed-loop runs judged for {name}", [float(rate.runs)], "runs") for name, rate, _ in named]
     for name, rate, aim in named:
-        found.append(Figure(f"{driven.policy}: {name}", [rate.value], f"share of {rate.runs:,} runs"))
+        found.append(Figure(f"{driven.policy}: {name}", [rate.value], "share of runs"))
         upper = f"{driven.policy}: {name}, upper end of 95 %"
         found.append(Figure(upper, [rate.upper], "share of runs", aim if judged else None))
     return found

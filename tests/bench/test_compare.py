@@ -1,4 +1,4 @@
-"""--compare: a change is one where the rounds do not meet; what cannot be judged is not called better or worse."""
+"""--compare: a change is beyond the rounds' own spread; what cannot be judged is not called better or worse."""
 
 import json
 from dataclasses import replace
@@ -33,29 +33,29 @@ def change(old: dict[str, Any], new: dict[str, Any]) -> Change:
     return found
 
 
-BEFORE = [1.0, 1.1, 1.2]
+BEFORE = [10.0, 11.0, 12.0]  # a spread of 2, as has each below
 
 
 @pytest.mark.parametrize(
     ("after", "aim", "verdict"),
     [
         (BEFORE, ">= 1", _compare.SAME),
-        ([1.2, 1.3, 1.4], ">= 1", _compare.WITHIN),
-        ([1.21, 1.3, 1.4], ">= 1", _compare.BETTER),
-        ([1.21, 1.3, 1.4], "<= 2", _compare.WORSE),
-        ([1.21, 1.3, 1.4], None, _compare.MOVED),
-        ([0.8, 0.9, 1.0], ">= 1", _compare.WITHIN),
-        ([0.8, 0.9, 0.99], ">= 1", _compare.WORSE),
-        ([0.8, 0.9, 0.99], "<= 2", _compare.BETTER),
-        ([9.0], ">= 1", _compare.ONE_ROUND),
+        ([14.0, 15.0, 16.0], ">= 1", _compare.WITHIN),
+        ([14.1, 15.1, 16.1], ">= 1", _compare.BETTER),
+        ([14.1, 15.1, 16.1], "<= 20", _compare.WORSE),
+        ([14.1, 15.1, 16.1], None, _compare.MOVED),
+        ([6.0, 7.0, 8.0], ">= 1", _compare.WITHIN),
+        ([5.9, 6.9, 7.9], ">= 1", _compare.WORSE),
+        ([5.9, 6.9, 7.9], "<= 20", _compare.BETTER),
+        ([90.0], ">= 1", _compare.ONE_ROUND),
     ],
 )
 def test_a_verdict_at_the_spread_and_beside_it(after: list[float], aim: str | None, verdict: str) -> None:
-    """Where rounds touch nothing has changed; just beyond them it is better or worse by the aim, or has moved."""
+    """As far as both spreads nothing has changed; just beyond it is better or worse by the aim, or has moved."""
     found = change(figure(BEFORE, aim, True if aim else None), figure(after, aim, True if aim else None))
     assert found.verdict == verdict
     assert found.is_worse is (verdict == _compare.WORSE)
-    assert found.ratio == pytest.approx(sorted(after)[len(after) // 2] / 1.1)
+    assert found.ratio == pytest.approx(sorted(after)[len(after) // 2] / 11.0)
 
 
 def test_an_aim_that_one_round_loses_is_worse() -> None:
@@ -86,7 +86,7 @@ def test_machines_that_differ_are_not_compared_as_one() -> None:
     old = results(entry("b", figure(BEFORE, ">= 1", met=True)))
     new = replace(results(entry("b", figure([0.1, 0.1], ">= 1", met=False))), machine={**MACHINE, "cores": 64})
     (found,) = _compare.changes(old, new)
-    assert (found.old, found.new, found.verdict, found.is_worse) == (1.1, 0.1, _compare.ELSEWHERE, False)
+    assert (found.old, found.new, found.verdict, found.is_worse) == (11.0, 0.1, _compare.ELSEWHERE, False)
 
 
 def test_quick_and_full_are_refused() -> None:
