@@ -60,7 +60,7 @@ def picture(drawn: list[Task]) -> alt.LayerChart:
         .encode(**place, color=alt.Color("kind:N", title=None, scale=kinds))
     )
     names = alt.Chart(boxes).mark_text(dy=-16, fontSize=12).encode(**place, text="task:N")
-    drawing: alt.LayerChart = (lines + marks + names).properties(width=860, height=240)
+    drawing: alt.LayerChart = (lines + marks + names).properties(width=780, height=240)
     return drawing
 
 
