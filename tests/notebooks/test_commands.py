@@ -32,6 +32,20 @@ def test_a_command_that_fails_fails_the_cell_with_its_last_words() -> None:
     assert failed.value.status == 3
 
 
+def test_the_last_words_of_a_diary_are_its_reasons() -> None:
+    """As people read them: without how far it came, and with the error of the result, as of a model that is refused."""
+    diary: list[dict[str, object]] = [{"event": "started", "task": "validate"}]
+    diary += [
+        {"event": "progress", "label": "validate", "done": at, "total": 40, "task": "validate"} for at in range(40)
+    ]
+    lines = "\n".join(map(json.dumps, diary))
+    result = json.dumps({"status": "refused", "error": "it did not pass: see dossier.html"})
+    code = f"import sys; print({lines!r}, file=sys.stderr); print({result!r}); sys.exit(65)"
+    with pytest.raises(CommandFailed) as failed:
+        ask(PYTHON, "-c", code)
+    assert str(failed.value).splitlines()[-2:] == ["validate: started", "it did not pass: see dossier.html"]
+
+
 def test_a_refusal_that_is_meant_must_come() -> None:
     """65 where 65 is meant is fine, and 0 is not."""
     assert run(PYTHON, "-c", "raise SystemExit(65)", meant=65).status == 65

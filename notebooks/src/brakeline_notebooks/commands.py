@@ -24,7 +24,7 @@ class CommandFailed(Exception):
     """A command ended with another status than the one meant; the message has its last words."""
 
     def __init__(self, words: tuple[str, ...], status: int, meant: Collection[int], said: list[str]) -> None:
-        last = "".join(said[-_LAST_LINES:]).strip() or "no word"
+        last = "\n".join(said[-_LAST_LINES:]) or "no word"
         allowed = " or ".join(map(str, meant))
         super().__init__(f"{shlex.join(words)}\nended with status {status}, meant was {allowed}:\n{last}")
         self.status = status
@@ -92,7 +92,7 @@ def _run(words: tuple[object, ...], meant: int | Collection[int], shows_stdout: 
             raise
     allowed = (meant,) if isinstance(meant, int) else meant
     if child.returncode not in allowed:
-        raise CommandFailed(told, child.returncode, allowed, said["stderr"] or said["stdout"])
+        raise CommandFailed(told, child.returncode, allowed, _last_words(said))
     return Finished(child.returncode, "".join(said["stdout"]), "".join(said["stderr"]))
 
 
@@ -126,20 +126,42 @@ def _heard(streams: dict[str, IO[bytes] | None], shows_stdout: bool) -> dict[str
     return said
 
 
-def _show(line: str) -> None:
-    """A line as it is; of a JSON diary's the event and its facts, and how far it has come over and over in one line."""
+def _last_words(said: dict[str, list[str]]) -> list[str]:
+    """What tells why a command failed: its diary without how far it came, and the error of a result on stdout."""
+    lines = [
+        line.rstrip() for line in said["stderr"] or said["stdout"] if (_fact(line) or {}).get("event") != "progress"
+    ]
+    found = [_readable(line) for line in lines if line]
+    error = (_fact(said["stdout"][-1]) or {}).get("error") if said["stdout"] else None
+    return [*found, str(error)] if error else found
+
+
+def _fact(line: str) -> dict[str, Any] | None:
+    """A line of a JSON diary, or a result; None for any other."""
     try:
-        fact = json.loads(line)
+        found = json.loads(line)
     except ValueError:
-        fact = None
-    if not isinstance(fact, dict) or "event" not in fact:
-        print(line, flush=True)
-        return
-    who = f"{fact['task']}: " if "task" in fact else ""
-    if fact["event"] == "progress":
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _show(line: str) -> None:
+    """A line as people read it, and how far a command has come over and over in one."""
+    fact = _fact(line)
+    if fact and fact.get("event") == "progress":
+        who = f"{fact['task']}: " if "task" in fact else ""
         end = "\n" if fact["done"] == fact["total"] else "\r"
         print(f"{who}{fact['label']} {fact['done']}/{fact['total']}", end=end, flush=True)
         return
+    print(_readable(line), flush=True)
+
+
+def _readable(line: str) -> str:
+    """A line as it is; of a JSON diary's the event and its facts."""
+    fact = _fact(line)
+    if not fact or "event" not in fact:
+        return line
+    who = f"{fact['task']}: " if "task" in fact else ""
     facts = {name: value for name, value in fact.items() if name not in _SAID_OTHERWISE}
     told = [str(fact["event"]), str(fact.get("message", "")), *(f"{name}={value}" for name, value in facts.items())]
-    print(who + " ".join(word for word in told if word), flush=True)
+    return who + " ".join(word for word in told if word)
