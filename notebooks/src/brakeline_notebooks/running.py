@@ -1,5 +1,8 @@
 """A notebook from top to bottom, as nobody watches it: a cell that fails ends it, and the file is left as it was."""
 
+import contextlib
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,9 +28,11 @@ def run(notebook: Path, folder: Path, tell: Callable[[str], None], kept: Path | 
     client = NotebookClient(
         content, timeout=_SECONDS_OF_A_CELL, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
-    ran = 0
+    ran, group = 0, 0
     try:
         with client.setup_kernel():
+            # A kernel leads a process group, in which its commands are.
+            group = int(getattr(client.km.provisioner, "pid", 0) or 0)
             for index, cell in enumerate(content.cells):
                 client.execute_cell(cell, index)
                 if cell.cell_type == "code":
@@ -37,6 +42,10 @@ def run(notebook: Path, folder: Path, tell: Callable[[str], None], kept: Path | 
         said = "\n".join(_said(cell).splitlines()[-12:])
         raise NotebookFailed(f"{notebook}, cell {cell.id!r}: {error.ename}: {error.evalue}\n{said}") from error
     finally:
+        # A kernel that is ended in the middle of a cell leaves its command behind.
+        if group:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGTERM)
         if kept:
             form.write(kept, nbformat.writes(content) + "\n")
     return ran
