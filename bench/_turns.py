@@ -71,6 +71,8 @@ class Turns:
         """One after another, as a new run or going on with one, whose entries that are done are taken as they are."""
         entries = list[Entry]()
         with self._alone() as guard:
+            for left in self.folder.glob("*-*/"):  # of a run that was killed
+                shutil.rmtree(left, ignore_errors=True)
             run = run or self._begin(benches)
             for at, bench in enumerate(benches):
                 kept = self._kept(bench)
@@ -117,7 +119,7 @@ class Turns:
         self.say(f"{words[0]} {bench.name}: {bench.measures}")
         log = self.folder / f"{bench.name}.log"
         at, start, before_s = datetime.now(UTC), time.perf_counter(), _cpu_s()
-        own = Path(tempfile.mkdtemp(prefix=f"bench-{bench.name}-"))
+        own = Path(tempfile.mkdtemp(dir=self.folder, prefix=f"{bench.name}-"))
         try:
             with log.open("w", encoding="utf-8") as diary, (own / "told").open("w+", encoding="utf-8") as told:
                 code = self._child(bench, own, (diary, told, guard), words)
@@ -208,7 +210,7 @@ class Turns:
     @contextmanager
     def _alone(self) -> Iterator[IO[str]]:
         """No other run beside, nor a bench that is left of one that was killed."""
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder.parent / "turns.lock").open("w") as guard:
             try:
                 fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)

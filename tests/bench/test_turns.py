@@ -142,6 +142,7 @@ def test_a_killed_run_goes_on_when_its_bench_has_ended(room: Room) -> None:
         assert time.monotonic() < end, done.stderr
     assert done.returncode == 0, done.stderr
     assert (room.runs("first"), room.runs("second")) == (1, 2)
+    assert not [entry for entry in (room.folder / "kept" / "full").iterdir() if entry.is_dir()]
 
 
 def test_a_run_that_is_whole_is_not_measured_again_by_resume(room: Room) -> None:
