@@ -28,18 +28,13 @@ from brakeline_images import debian, processes
 from brakeline_images.errors import BaseNotMade
 
 HOUSE = Path(__file__).resolve().parent.parent
+README = HOUSE / "README.md"
 BARE = ("apt", "ca-certificates", "git", "python3", "python3-venv")
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 # How this machine reaches a package index; a file that is named here is handed to the container.
 REACH = re.compile(r"PIP_(INDEX_URL|EXTRA_INDEX_URL|TRUSTED_HOST|DEFAULT_TIMEOUT)|(HTTPS?|NO)_PROXY|(https?|no)_proxy")
-HOME = "/home/newcomer"
+HOME = "/srv/newcomer"
 CLONE = f"{HOME}/brakeline"
-ASKED = {
-    "inputs": [
-        {"name": "wheel_speed_mps", "datatype": "FP32", "shape": [1, 1], "data": [25.0]},
-        {"name": "vehicle_class", "datatype": "FP32", "shape": [1, 1], "data": [1]},
-    ]
-}
 PATIENCE_S = 3600
 
 
@@ -110,7 +105,7 @@ def _container(image: str, folder: Path, keep: bool) -> Iterator[str]:
     words += [word for key in os.environ if REACH.fullmatch(key) for word in ("--env", key)]
     name = _said(*words, image, "sleep", "infinity").strip()
     try:
-        _said("docker", "exec", name, "useradd", "--create-home", "newcomer")
+        _said("docker", "exec", name, "useradd", "--create-home", "--home-dir", HOME, "newcomer")
         yield name
     finally:
         if keep:
@@ -179,9 +174,11 @@ def _free_port() -> int:
 
 
 def _answers(port: int) -> bool:
-    """Whether the deployed model answers with metres."""
-    url = f"http://127.0.0.1:{port}/v2/models/stopping-distance/infer"
-    request = urllib.request.Request(url, json.dumps(ASKED).encode(), {"Content-Type": "application/json"})
+    """Whether the deployed model answers with metres what the README asks."""
+    asked = re.search(r"^curl -s http://127.0.0.1:8080(/\S+) -d '(.*?)'$", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert asked, "the README asks no server"
+    url = f"http://127.0.0.1:{port}{asked[1]}"
+    request = urllib.request.Request(url, asked[2].encode(), {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:
             outputs = json.load(answer)["outputs"]
