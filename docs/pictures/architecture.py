@@ -79,7 +79,7 @@ def pipeline() -> str:
         box(590, 56, 150, 72, "step", "search ×n", "rank, refine ×n"),
         box(820, 56, 140, 72, "step", "fit", "fit, calibrate,", "one ONNX graph"),
         box(176, 192, 132, 64, "step", "floor", "the best that any", "model could do"),
-        box(800, 306, 160, 84, "step", "validate", "gates, closed loop;", "no network, no clock"),
+        box(800, 306, 160, 84, "step", "validate", "gates, closed loop;", "a sealed verdict"),
         f'<polygon points="626,348 686,306 746,348 686,390" fill="{fill}" stroke="{line}" stroke-width="1.5"/>\n',
         text(686, 353, "gate", "name"),
         box(450, 312, 130, 72, "step", "register", "refuses what", "did not pass"),
