@@ -35,7 +35,8 @@ func readExecutorInput(text string) (executorInput, error) {
 	if text == "" {
 		return given, nil
 	}
-	if file, named := strings.CutPrefix(text, "@"); named {
+	if strings.HasPrefix(text, "@") {
+		file := strings.TrimPrefix(text, "@")
 		content, err := os.ReadFile(file)
 		if err != nil {
 			return given, Usage("--executor-input @%s: cannot be read: %s", file, err)
