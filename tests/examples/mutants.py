@@ -79,8 +79,8 @@ MUTANTS = (
     Mutant(
         "no executor input by file",
         "step/executor.go",
-        'strings.CutPrefix(text, "@")',
-        'strings.CutPrefix(text, "never")',
+        'strings.HasPrefix(text, "@")',
+        'strings.HasPrefix(text, "never")',
         "test_an_altered_input",
     ),
     Mutant(
