@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -121,6 +122,29 @@ def test_the_quota_has_room_for_an_installation_and_not_for_three(overlay_tree: 
         assert hard is not None
         assert hard / 3 < asked <= hard, f"{what}: {asked:.3g} of {hard:.3g}"
     assert len(pods) <= int(quota.spec["hard"]["pods"])
+
+
+def test_the_busiest_moment_has_both_workbenches_at_their_limits(overlay_tree: Tree) -> None:
+    """They are counted, each with its proxy, beside all the pods that serve; what they may burst to fits, too."""
+    (quota,) = overlay_tree.of("ResourceQuota")
+    (defaults,) = overlay_tree.of("LimitRange")
+    (given,) = [entry["defaultRequest"] for entry in defaults.spec["limits"]]
+    pods = copy.deepcopy(list(inventory.at_its_busiest(overlay_tree)))
+    named = [{container["name"] for container in pod["containers"]} for pod in pods]
+    assert [names for names in named if names & {"build-model", "data-generation"}] == [
+        {"build-model", "proxy"},
+        {"data-generation", "proxy"},
+    ]
+    (service,) = overlay_tree.of("InferenceService")
+    assert sum("kserve-container" in names for names in named) == service.spec["predictor"]["maxReplicas"] + 1
+    for pod, names in zip(pods, named, strict=True):
+        if names & {"build-model", "data-generation"}:
+            for container in pod["containers"]:
+                container["resources"]["requests"] = container["resources"]["limits"]
+    for what in ("cpu", "memory"):
+        asked, hard = sum(effective(pod, what, given) for pod in pods), amount(quota.spec["hard"][f"requests.{what}"])
+        assert hard is not None
+        assert asked <= hard, what
 
 
 def effective(pod: dict[str, Any], what: str, given: dict[str, str]) -> float:
