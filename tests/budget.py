@@ -14,6 +14,8 @@ MINUTES = {
     "images": 12,
     # A real API server is built, once on a machine.
     "manifests": 20,
+    # Four runs of the pipeline, most of it.
+    "notebooks": 20,
     "orchestrator": 16,
     "serving": 22,
     "steps": 12,
