@@ -39,8 +39,8 @@ class Asked:
         rows = np.resize(whole, (ROWS, len(names)))
         told = session.run(outputs, {name: rows[:, [at]] for at, name in enumerate(names)})
         asked = cls(names, rows, outputs, np.stack([values.ravel() for values in told]), folder)
-        asked._write("json", [_http(asked.json(at)) for at in range(ROWS)])
-        asked._write("binary", [_http(*asked.binary(at)) for at in range(ROWS)])
+        asked._write("json", [http_request(asked.json(at)) for at in range(ROWS)])
+        asked._write("binary", [http_request(*asked.binary(at)) for at in range(ROWS)])
         asked._write("grpc", [asked.message(at).SerializeToString() for at in range(ROWS)])
         return asked
 
@@ -119,6 +119,7 @@ def _session(model: Path) -> ort.InferenceSession:
     return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
-def _http(body: bytes, line: str = "") -> bytes:
+def http_request(body: bytes, line: str = "") -> bytes:
+    """A request for inference as its bytes; `line` is any further line of its head."""
     head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{line}"
     return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body

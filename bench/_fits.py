@@ -21,6 +21,8 @@ LEVEL = 0.95
 _EXPONENTS = np.round(np.arange(0.30, 2.71, 0.01), 2)
 # An exponent whose interval comes this near to 1 is a straight line to plan by.
 _STRAIGHT = 0.10
+# An interval as wide as that holds a line as well as a square.
+_WIDE = 1.0
 # Growth over the measured sizes below this share of the fixed part is none to speak of.
 _FLAT = 0.10
 
@@ -32,6 +34,7 @@ class Growth(StrEnum):
     LINEAR = "linear"
     FASTER = "not linear: faster"
     SLOWER = "not linear: slower"
+    UNCLEAR = "too noisy to tell"
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ class Fit:
 
     def between(self, size: float) -> tuple[float, float]:
         """The cost at a size far beyond those measured, by the ends of the slope's interval."""
-        return max(self.fixed_low, 0.0) + self.slope_low * size, self.fixed_high + self.slope_high * size
+        low = max(self.fixed_low, 0.0) + max(self.slope_low, 0.0) * size
+        return low, self.fixed_high + self.slope_high * size
 
     def facts(self) -> dict[str, Any]:
         """As JSON."""
@@ -120,7 +124,9 @@ def _growth(fixed: float, slope: float, span: float, exponents: tuple[float, flo
     low, high = exponents
     if low > 1.0 + _STRAIGHT:
         return Growth.FASTER
-    return Growth.SLOWER if high < 1.0 - _STRAIGHT else Growth.LINEAR
+    if high < 1.0 - _STRAIGHT:
+        return Growth.SLOWER
+    return Growth.UNCLEAR if high - low > _WIDE else Growth.LINEAR
 
 
 def significant(value: float, digits: int = 2) -> float:

@@ -40,11 +40,12 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     last: tuple[int, bytes] = (0, b"")  # what it answered while it started
 
-    def start(self, core: int, probe: bytes) -> float:
-        """Start it on a core; returns the seconds until it answered `probe`, a body for the inference path."""
+    def start(self, core: int | list[int], probe: bytes) -> float:
+        """Start it on a core, or on several; returns the seconds until it answered `probe`, a body for inference."""
+        cores = ",".join(map(str, core)) if isinstance(core, list) else str(core)
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            ["taskset", "-c", str(core), *map(str, self.command)],
+            ["taskset", "-c", cores, *map(str, self.command)],
             cwd=self.folder,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **self.environment},
             stdout=subprocess.DEVNULL,

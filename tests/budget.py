@@ -17,6 +17,7 @@ MINUTES = {
     # Four runs of the pipeline, most of it.
     "notebooks": 20,
     "orchestrator": 16,
+    "scale": 12,
     "serving": 22,
     "steps": 12,
     "test_equality": 10,

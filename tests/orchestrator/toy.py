@@ -4,8 +4,9 @@ import stat
 import sys
 from pathlib import Path
 
+from brakeline import components
 from kfp import compiler, dsl
-from kfp.dsl import Artifact, Input, Output, OutputPath
+from kfp.dsl import Artifact, Dataset, Input, Output, OutputPath
 
 SCRIPT = """#!{python}
 import json, os, sys, time
@@ -107,6 +108,17 @@ def looped(word: str, shards: list[str] = ["a", "b", "c"]):  # noqa: B006
     joined = join(parts=dsl.Collected(made.outputs["out"]))
     judged = judge(out=joined.outputs["out"], word=word)
     gate(verdict=judged.outputs["verdict"], passed=judged.outputs["passed"])
+
+
+@dsl.pipeline(name="joined")
+def joined(recorded: str, rows: int, shards: list[str]):
+    """The real steps as far as the shards come together."""
+    stops = dsl.importer(artifact_uri=recorded, artifact_class=Dataset, reimport=False)
+    with dsl.ParallelFor(shards) as shard:
+        part = components.synthesize(
+            rows=rows, holdout_rows=2_000, faulty_rows=2_000, scenario="default", seed=0, shard=shard
+        )
+    components.assemble(parts=dsl.Collected(part.outputs["part"]), recorded=stops.output)
 
 
 @dsl.pipeline(name="failing")

@@ -63,6 +63,13 @@ def test_what_does_not_grow_is_called_so() -> None:
     assert _fits.fit(SIZES, noisy(np.full(SIZES.size, 3.0), 1, 0.01)).growth == _fits.Growth.FLAT
 
 
+def test_too_much_noise_is_called_so() -> None:
+    """Half of the cost by chance at four sizes once each: neither a line nor a square, and the least is not below 0."""
+    costs = (0.5 + 2.0 * SIZES[::3]) * np.array([1.4, 0.6, 1.5, 0.9])
+    found = _fits.fit(SIZES[::3], costs)
+    assert found.growth == _fits.Growth.UNCLEAR and found.between(100.0)[0] >= 0.0
+
+
 def test_a_straight_line_with_hardly_any_noise_stays_one() -> None:
     """A bend of a percent is found by narrow intervals, and is no bend to plan by."""
     found = _fits.fit(SIZES, 2.0 * SIZES + 0.01 * SIZES**2)

@@ -12,6 +12,7 @@ from brakeline import handed, narrator, record
 from brakeline.local import LocalRunner
 from brakeline.process import Processes
 
+from tests.conftest import RECORDED
 from tests.orchestrator import toy
 
 Run = Callable[[int], record.RunRecord]
@@ -36,7 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_hundreds_of_shards_are_collected_in_their_order(run: Run) -> None:
-    """Longer than any argument, the executor input comes by file; nothing is lost, and the record tells of all."""
+    """Longer than an argument, the executor input comes by file; nothing is lost, all is on record, at a small cost."""
     own_s = resource.getrusage(resource.RUSAGE_SELF)
     kept = run(SHARDS)
     (file,) = kept.folder.glob("executor-input-*.json")
@@ -44,16 +45,12 @@ def test_hundreds_of_shards_are_collected_in_their_order(run: Run) -> None:
     _, _, read = json.loads(Path(kept.artifact("join", "out")["uri"]).read_text())
     assert [json.loads(part)[1] for part in read] == [[f"{at}/{SHARDS}"] for at in range(SHARDS)]
     assert len(json.loads((kept.folder / "run.json").read_text())["tasks"]) == SHARDS + 3
-    # The runner's own time for each of them is some milliseconds. It was a hundred once, and grew with their number.
-    took = resource.getrusage(resource.RUSAGE_SELF)
-    assert took.ru_utime - own_s.ru_utime < 0.05 * SHARDS
-
-
-def test_what_kfp_prints_of_a_shard_does_not_grow_with_their_number(run: Run) -> None:
-    """No print goes through those of the iterations before it, each of which would indent it further."""
-    kept = run(150)
+    # No print of kfp's goes through those of the iterations before it, each of which would indent it further.
     lines = (kept.folder / "kfp.log").read_text().splitlines()
     assert max(len(line) - len(line.lstrip()) for line in lines if line.strip()) < 40
+    # The runner's own time for each shard is some milliseconds. It was a hundred once, and grew with their number.
+    took = resource.getrusage(resource.RUSAGE_SELF)
+    assert took.ru_utime - own_s.ru_utime < 0.05 * SHARDS
 
 
 def test_only_what_no_argument_holds_goes_by_file(tmp_path: Path) -> None:
@@ -87,3 +84,22 @@ def test_the_record_of_many_tasks_costs_a_share_of_the_time(tmp_path: Path) -> N
     kept.end(record.SUCCEEDED)
     assert len(json.loads((kept.folder / "run.json").read_text())["tasks"]) == 5_000
     assert took_s < 20.0
+
+
+@pytest.mark.slow
+def test_two_hundred_real_shards_are_joined(tmp_path: Path) -> None:
+    """Each of the real step, with a block of its own: the runner joins ten million rows, with 256 file handles."""
+    (tmp_path / "stops.csv").write_text(RECORDED)
+    shards, rows = 200, 200 * 50_000
+    given: dict[str, Any] = {"recorded": str(tmp_path / "stops.csv"), "rows": rows}
+    given["shards"] = [f"{at}/{shards}" for at in range(shards)]
+    kept = record.RunRecord("real", "process", tmp_path / "runs" / "real", given)
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, allowed[1]))
+    try:
+        LocalRunner(kept, narrator.ForMachines(), None, Processes()).run(toy.compiled(toy.joined, tmp_path), given)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
+    kept.end(record.SUCCEEDED)
+    assert kept.artifact("assemble", "dataset")["rows"] == rows + 1
+    assert all(task.artifacts["part"]["dataset_rows"] == 50_000 for task in kept.tasks if task.name == "synthesize")
