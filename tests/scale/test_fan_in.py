@@ -131,11 +131,9 @@ def _generate(folder: Path) -> None:
 
 
 def test_a_thousand_inputs_stay_readable(released: toy.Released) -> None:
-    """The tree says ×1000 in one line, the statement is small, and both are there in seconds."""
-    began = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    """The tree says ×1000 in one line, and the statement is small."""
     done = command("brakeline", "lineage", "1", "--state", released.state)
     assert done.code == 0, done.stderr
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - began < 20.0
     assert len(done.stdout.splitlines()) < 60
     assert f"parts ×{SHARDS}" in done.stdout and f"{SHARDS} intact" in done.stdout
     (statement,) = released.state.glob("registry-models/*.about/lineage.json")

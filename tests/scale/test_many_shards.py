@@ -37,8 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_hundreds_of_shards_are_collected_in_their_order(run: Run) -> None:
-    """Longer than an argument, the executor input comes by file; nothing is lost, all is on record, at a small cost."""
-    own_s = resource.getrusage(resource.RUSAGE_SELF)
+    """Longer than an argument, the executor input comes by file; nothing is lost, all is on record."""
     kept = run(SHARDS)
     (file,) = kept.folder.glob("executor-input-*.json")
     assert file.stat().st_size >= handed.ARGUMENT_LIMIT_BYTES
@@ -48,9 +47,6 @@ def test_hundreds_of_shards_are_collected_in_their_order(run: Run) -> None:
     # No print of kfp's goes through those of the iterations before it, each of which would indent it further.
     lines = (kept.folder / "kfp.log").read_text().splitlines()
     assert max(len(line) - len(line.lstrip()) for line in lines if line.strip()) < 40
-    # The runner's own time for each shard is some milliseconds. It was a hundred once, and grew with their number.
-    took = resource.getrusage(resource.RUSAGE_SELF)
-    assert took.ru_utime - own_s.ru_utime < 0.05 * SHARDS
 
 
 def test_only_what_no_argument_holds_goes_by_file(tmp_path: Path) -> None:
@@ -74,16 +70,17 @@ def test_the_limit_is_the_systems(tmp_path: Path) -> None:
 
 
 def test_the_record_of_many_tasks_costs_a_share_of_the_time(tmp_path: Path) -> None:
-    """All of it anew for each task would be the square of their number; the end always writes all."""
-    kept = record.RunRecord("one", "process", tmp_path / "one", {})
-    artifacts = {"part": {"uri": "/x" * 50, "sha256": "0" * 64, "rows": 1}}
-    began = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-    for at in range(5_000):
-        kept.add(record.TaskRecord("make", f"iteration-{at}", record.SUCCEEDED, False, 0.1, artifacts))
-    took_s = resource.getrusage(resource.RUSAGE_SELF).ru_utime - began
-    kept.end(record.SUCCEEDED)
-    assert len(json.loads((kept.folder / "run.json").read_text())["tasks"]) == 5_000
-    assert took_s < 20.0
+    """All of it anew for each task would be the square of their number: 25 times for five. The end writes all."""
+    artifacts, took_s = {"part": {"uri": "/x" * 50, "sha256": "0" * 64, "rows": 1}}, []
+    for tasks in (1_000, 5_000):
+        kept = record.RunRecord(str(tasks), "process", tmp_path / str(tasks), {})
+        began = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+        for at in range(tasks):
+            kept.add(record.TaskRecord("make", f"iteration-{at}", record.SUCCEEDED, False, 0.1, artifacts))
+        took_s.append(resource.getrusage(resource.RUSAGE_SELF).ru_utime - began)
+        kept.end(record.SUCCEEDED)
+        assert len(json.loads((kept.folder / "run.json").read_text())["tasks"]) == tasks
+    assert took_s[1] < 15 * took_s[0]
 
 
 @pytest.mark.slow
