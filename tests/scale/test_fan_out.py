@@ -22,7 +22,7 @@ LOOPS = {"synthesize": ("assemble", "part"), "search": ("rank", "results"), "ref
 # what becomes a workflow of it has to stay below etcd's limit with all of its status.
 IR_ROOM_BYTES = 200_000
 SMALL = Wish(
-    store="s3://bucket/brakeline", registry="https://registry.test.invalid", model_store="kserve://distance-prediction",
+    store="s3://bucket/brakeline", registry="https://models.test.invalid", model_store="kserve://distance-prediction",
     recorded="s3://bucket/stops.csv",
 )  # fmt: skip
 
