@@ -156,7 +156,7 @@ def _until_answered(name: str) -> tuple[float, float]:
             raise SystemExit(f"the run ended: {_inside(name, 'tail -n 20 run.log')}")
         time.sleep(0.5)
     kept = json.loads(_inside(name, "cat .brakeline/runs/*/run.json"))
-    _inside(name, "kill -TERM -- -$(cat run.pid)")
+    _inside(name, "kill -s TERM -- -$(cat run.pid)")
     while not _ended(name):
         time.sleep(0.2)
     return answered_s, sum(task["seconds"] for task in kept["tasks"])
@@ -165,7 +165,8 @@ def _until_answered(name: str) -> tuple[float, float]:
 def _ended(name: str) -> bool:
     """Whether the run that was started there is gone."""
     time.sleep(0.1)
-    return "gone" in _inside(name, "[ ! -e run.pid ] || kill -0 -- -$(cat run.pid) 2>/dev/null || echo gone")
+    # Debian's sh takes a group of processes only after `-s`.
+    return "gone" in _inside(name, "[ ! -s run.pid ] || kill -s 0 -- -$(cat run.pid) 2>/dev/null || echo gone")
 
 
 def _free_port() -> int:
