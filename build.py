@@ -133,11 +133,12 @@ def test(arguments: list[str]) -> int:
         return _call("python", "-m", "pytest", *suite, *rest)
     everything = "--all" in arguments
     rest = [argument for argument in arguments if argument != "--all"]
-    return _call("python", "-m", "pytest", "-n", "auto", *([] if everything else ["-m", "not slow"]), *rest)
+    return _call("python", "-m", "pytest", "-n", "auto", "--dist", "worksteal", *([] if everything else ["-m", "not slow"]), *rest)
 
 
-def check(_: list[str]) -> int:
+def check(arguments: list[str]) -> int:
     """Lint, types, file lengths, whether locks are what packages ask for, and notebooks without outputs."""
+    _options("check", check.__doc__).parse_args(arguments)
     failed = [
         name
         for name, command in (
@@ -164,6 +165,10 @@ def lock(arguments: list[str]) -> int:
 
     With --check nothing is written; the exit status says whether the packages' wishes still fit their locks.
     """
+    parser = _options("lock", lock.__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, say what does not fit")
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
+    chosen = parser.parse_args(arguments)
     steps = ("stepkit", "synthesize", "train", "validate", "register", "deploy")
     own = [f"brakeline-{name}" for name in (*steps, "serving", "client", "images", "notebooks")]
     hidden = [word for name in (*own, "brakeline") for word in ("--no-emit-package", name)]
@@ -174,7 +179,7 @@ def lock(arguments: list[str]) -> int:
     wanted = {"steps/kit": ("data", "s3"), "orchestrator": ("demo", "docker"), "notebooks": ("lab",)}
     extras = {folder: [word for name in names for word in ("--extra", name)] for folder, names in wanted.items()}
     stale = list[Path]()
-    whole = [*(word for word in ("--upgrade",) if word in arguments), "--extra", "development"]
+    whole = [*["--upgrade"] * chosen.upgrade, "--extra", "development"]
     for target in (LOCK, RUN_LOCK, *(HOUSE / folder / LOCK.name for folder in PACKAGES)):
         folder = str(target.parent.relative_to(HOUSE))
         fitting = whole if target == LOCK else ["--constraint", str(LOCK)]
@@ -185,12 +190,12 @@ def lock(arguments: list[str]) -> int:
             return code
         if target.read_bytes() != before:
             stale.append(target)
-            if "--check" in arguments:
+            if chosen.check:
                 target.write_bytes(before)
-    told = "is not what its pyproject.toml asks for" if "--check" in arguments else "written"
+    told = "is not what its pyproject.toml asks for" if chosen.check else "written"
     for target in stale:
         say(f"{target.relative_to(HOUSE)} {told}")
-    return 1 if stale and "--check" in arguments else 0
+    return 1 if stale and chosen.check else 0
 
 
 def bench(arguments: list[str]) -> int:
@@ -236,6 +241,12 @@ def main() -> int:
     ensure_environment(VENV, RUN_LOCK if chosen.verb in RUNNING else LOCK)
     enter_environment()
     return VERBS[chosen.verb](chosen.arguments)
+
+
+def _options(verb: str, told: str | None) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog=f"build.py {verb}", description=told, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def _call(*command: str, folder: Path = HOUSE) -> int:

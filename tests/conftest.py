@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -134,15 +135,23 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
 def _shared(factory: pytest.TempPathFactory, name: str, rows: int, holdout_rows: int, runs: int = 240) -> Chain:
     """Make a chain once for all processes of this test run."""
-    root = factory.getbasetemp()
-    root = root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
-    with locked(root / f"{name}.lock"):
-        folder, done = root / f"chain-{name}", root / f"chain-{name}.done"
-        if not done.exists():
+    with only_here(factory, f"chain-{name}") as folder:
+        if not folder.with_suffix(".done").exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
             folder.mkdir()
             make_chain(folder, rows, holdout_rows, runs=runs)
-            done.touch()
+            folder.with_suffix(".done").touch()
     return Chain(folder)
+
+
+@contextmanager
+def only_here(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """A path for all processes of this test run, or of all runs that share BRAKELINE_TEST_CHAINS; one at a time."""
+    root = factory.getbasetemp()
+    root = root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
+    root = Path(os.environ.get("BRAKELINE_TEST_CHAINS", root))
+    with locked(root / f"{name}.lock"):
+        yield root / name
 
 
 @contextmanager

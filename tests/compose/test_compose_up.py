@@ -11,6 +11,7 @@ from tests import engine
 from tests.compose import project
 from tests.compose.project import Project
 from tests.images import store
+from tests.test_equality import ARTIFACTS, by_processes
 
 pytestmark = pytest.mark.slow
 WORKING = ("synthesize", "assemble", "search", "rank", "refine", "fit")
@@ -48,6 +49,13 @@ def test_up_ends_with_an_answering_model(up: Project) -> None:
     assert smoke.wait()["StatusCode"] == 0, smoke.logs().decode()
     assert "Highway Code" in smoke.logs().decode()
     assert up.container("server").status == "running"
+
+
+def test_the_bytes_are_those_of_the_process_runner(up: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Commands chained by hand in compose.yaml make what the compiled pipeline makes."""
+    found = {name: up.sha256(task, name) for name, task in ARTIFACTS.items()}
+    subject = up.results("register")[-1]
+    assert {**found, "subject": str(subject["sha256"])} == by_processes(tmp_path_factory)
 
 
 def test_a_second_up_does_only_what_changed(up: Project) -> None:
