@@ -78,10 +78,10 @@ def _billion(found: Mapping[tuple[str, str], Series], fits: Mapping[tuple[str, s
     each, written = millions / SHARDS, found["generate", "rows"]
     beyond_mb = _per_million(written)
     lines = [
-        ["`generate`", f"{SHARDS}", *_times(generate, each, SHARDS), _peak(written), _gb(beyond_mb * millions)],
+        ["`generate`", f"{SHARDS}, {AT_ONCE} at once", *_times(generate, each, SHARDS, AT_ONCE), _peak(written), _gb(beyond_mb * millions)],
         ["`assemble`", "1", *_times(assemble, millions, 1), _peak(found["assemble", "rows"]),
          _gb(_per_million(found["assemble", "rows"]) * millions)],
-        ["`search`, reading all of it, one trial", f"{PARTS}", *_times(read, millions, PARTS),
+        ["`search`, reading all of it, one trial", f"{PARTS}, {AT_ONCE} at once", *_times(read, millions, PARTS, AT_ONCE),
          _peak(found["search, one trial", "rows"]), ""],
         [f"`fit`, of the {MOST_FITTED} million rows that it keeps", "1", *_times(fitted, MOST_FITTED, 1),
          _peak(found["fit", "rows"]), ""],
@@ -90,7 +90,7 @@ def _billion(found: Mapping[tuple[str, str], Series], fits: Mapping[tuple[str, s
     limit_s = TABLE["assemble"].timeout_s
     word = "stays within" if assemble.between(millions)[1] < limit_s else "may not stay within"
     return (
-        f"### {ROWS:,} rows in {SHARDS} shards\n\n{_table(head, lines)}\n"
+        f"### {ROWS:,} rows in {SHARDS} shards, searched by {PARTS}\n\n{_table(head, lines)}\n"
         f"`assemble` alone is serial: {_t(assemble.at(millions))}, which {word} the {_t(limit_s)} that it is given.\n"
     )
 
@@ -103,7 +103,7 @@ def _trials(found: Mapping[tuple[str, str], Series], fits: Mapping[tuple[str, st
         ["`rank`", "1", *_times(rank, TRIALS / 1_000, 1), _peak(found["rank", "trials"])],
     ]  # fmt: skip
     if refine := fits.get(("refine", "finalists")):
-        lines.append(["`refine`, 3 finalists", "1", *_times(refine, 3, 1), _peak(found["refine", "finalists"])])
+        lines.append(["`refine`, 3 finalists on one pod", "1", *_times(refine, 3, 1), _peak(found["refine", "finalists"])])
     head = ["task", "pods", "core time in all", "time, one core a pod", "peak MB measured"]
     return f"### {TRIALS:,} trials in {PARTS} shards\n\n{_table(head, lines)}"
 

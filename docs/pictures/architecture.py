@@ -20,7 +20,7 @@ HEAD = f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}
 <title id="t">Brakeline's architecture</title>
 <desc id="d">Scenarios and recorded stops go through synthesize, assemble, search, fit and validate to a gate.
 What passes is registered and deployed to a server. What was served and measured comes back as recorded stops.
-Four runners run the same pipeline.</desc>
+Three runners carry out the same compiled pipeline; compose chains the same commands.</desc>
 <style>text {{ font-family: "DejaVu Sans", Arial, sans-serif; fill: #0f172a; font-size: 13px }}
 .name {{ font-size: 15px; font-weight: bold }} .about, .label {{ font-size: 12px; fill: #334155 }}
 .title {{ font-size: 14px; font-weight: bold; fill: #334155 }}

@@ -51,7 +51,7 @@ def release(
             settle(deploy=deploy, promote=promote)
 
 
-@dsl.pipeline(name=NAME, description="Sensor data in, a safety-checked and served stopping-distance model out.")
+@dsl.pipeline(name=NAME, description="Sensor data in, a stopping-distance model that passed its gates out, and served.")
 def brakeline(
     recorded: str,
     registry: str,
