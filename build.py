@@ -133,7 +133,8 @@ def test(arguments: list[str]) -> int:
         return _call("python", "-m", "pytest", *suite, *rest)
     everything = "--all" in arguments
     rest = [argument for argument in arguments if argument != "--all"]
-    return _call("python", "-m", "pytest", "-n", "auto", "--dist", "worksteal", *([] if everything else ["-m", "not slow"]), *rest)
+    selected = [] if everything else ["-m", "not slow"]
+    return _call("python", "-m", "pytest", "-n", "auto", "--dist", "worksteal", *selected, *rest)
 
 
 def check(arguments: list[str]) -> int:

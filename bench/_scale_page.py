@@ -78,11 +78,12 @@ def _billion(found: Mapping[tuple[str, str], Series], fits: Mapping[tuple[str, s
     each, written = millions / SHARDS, found["generate", "rows"]
     beyond_mb = _per_million(written)
     lines = [
-        ["`generate`", f"{SHARDS}, {AT_ONCE} at once", *_times(generate, each, SHARDS, AT_ONCE), _peak(written), _gb(beyond_mb * millions)],
+        ["`generate`", f"{SHARDS}, {AT_ONCE} at once", *_times(generate, each, SHARDS, AT_ONCE), _peak(written),
+         _gb(beyond_mb * millions)],
         ["`assemble`", "1", *_times(assemble, millions, 1), _peak(found["assemble", "rows"]),
          _gb(_per_million(found["assemble", "rows"]) * millions)],
-        ["`search`, reading all of it, one trial", f"{PARTS}, {AT_ONCE} at once", *_times(read, millions, PARTS, AT_ONCE),
-         _peak(found["search, one trial", "rows"]), ""],
+        ["`search`, reading all of it, one trial", f"{PARTS}, {AT_ONCE} at once",
+         *_times(read, millions, PARTS, AT_ONCE), _peak(found["search, one trial", "rows"]), ""],
         [f"`fit`, of the {MOST_FITTED} million rows that it keeps", "1", *_times(fitted, MOST_FITTED, 1),
          _peak(found["fit", "rows"]), ""],
     ]  # fmt: skip
@@ -103,7 +104,8 @@ def _trials(found: Mapping[tuple[str, str], Series], fits: Mapping[tuple[str, st
         ["`rank`", "1", *_times(rank, TRIALS / 1_000, 1), _peak(found["rank", "trials"])],
     ]  # fmt: skip
     if refine := fits.get(("refine", "finalists")):
-        lines.append(["`refine`, 3 finalists on one pod", "1", *_times(refine, 3, 1), _peak(found["refine", "finalists"])])
+        peak = _peak(found["refine", "finalists"])
+        lines.append(["`refine`, 3 finalists on one pod", "1", *_times(refine, 3, 1), peak])
     head = ["task", "pods", "core time in all", "time, one core a pod", "peak MB measured"]
     return f"### {TRIALS:,} trials in {PARTS} shards\n\n{_table(head, lines)}"
 
