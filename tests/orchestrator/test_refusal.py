@@ -12,6 +12,7 @@ from brakeline import images, local, narrator, record
 from brakeline.containers import Containers
 from brakeline.process import Processes
 from kfp import compiler, dsl
+from stepkit.verdict import sealed
 
 from tests import engine
 from tests.conftest import Chain
@@ -80,14 +81,15 @@ def test_neither_register_nor_deploy_goes_on(case: str, runner: str, good: Chain
     inputs.mkdir(parents=True)
     passed = json.loads(good.verdict.read_text())
     verdict, registered, model = inputs / "verdict", inputs / "registered", inputs / "model"
-    verdict.write_text(json.dumps(passed | {"passed": False} if case == "failed" else passed))
+    verdict.write_text(json.dumps(sealed(passed | {"passed": False}) if case == "failed" else passed))
+    why = "did not pass its gates" if case == "failed" else "the verdict is about another model"
     shutil.copytree(good.model if case == "failed" else tiny.model, model)
     registered.write_text(json.dumps({"name": "stopping-distance", "version": "1", "sha256": passed["model_sha256"]}))
     given = {"model": str(model), "verdict": str(verdict), "store": str(tmp_path / "models" / "store")}
     registry = {"registry": f"sqlite:///{tmp_path}/registry.sqlite"}
     kept = run(slipped_to_register, given | registry, tmp_path, runner)
-    assert "verdict" in kept.tasks[-1].error
+    assert why in kept.tasks[-1].error
     assert not (tmp_path / "registry.sqlite").exists()
     kept = run(slipped_to_deploy, given | {"registered": str(registered)}, tmp_path, runner)
-    assert "verdict" in kept.tasks[-1].error
+    assert why in kept.tasks[-1].error
     assert not (tmp_path / "models" / "store").exists()

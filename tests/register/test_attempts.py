@@ -150,8 +150,9 @@ def test_retraining_with_other_seeds_shows(tiny: Chain, tmp_path: Path) -> None:
     assert record(tiny.verdict, registry, tmp_path / "first").result["attempts"]["number"] == 1
     for seed in (2, 3):
         at, where = tmp_path / str(seed), ("--registry", f"sqlite:///{registry}")
-        given = ("--dataset", tiny.dataset, "--results", tiny.results, "--seed", seed)
-        assert command("brakeline-train", "fit", *given, "--model", at / "model").code == 0
+        given, searched = ("--dataset", tiny.dataset, "--seed", seed), ("--results", at / "results")
+        assert command("brakeline-train", "search", *given, *searched, "--trials", 1).code == 0
+        assert command("brakeline-train", "fit", *given, *searched, "--model", at / "model").code == 0
         assert command("brakeline-register", "champion", "--live", at / "live", *where).result["attempts"] == seed - 1
         assert command(*VALIDATE.words(tiny.folder, at, model=at / "model", champion=at / "live")).code == 0
         counted = record(at / "verdict", registry, at / "recorded").result["attempts"]

@@ -58,7 +58,7 @@ def refine_shard(
     from brakeline_train.trials import Table, gather, write
 
     table, contract = rows.read(dataset)
-    earlier = gather(scored)
+    earlier = gather(scored, seed)
     settings = search.settings_of(earlier.finalists(finalists))
     rung = search.second_rung(settings, table.drive.size)
     with journal.kept(results, dataset, rung=rung, settings=settings, seed=seed, shard=shard) as done:
@@ -82,7 +82,7 @@ def fit_model(
     from brakeline_train import calibrate, distribution, envelope, export, graph, quantiles, rows, trials
 
     table, contract = rows.read(dataset)
-    scored = trials.gather(results)
+    scored = trials.gather(results, seed)
     best = scored.best
     fold = rows.divide_by_drive(table, seed)
     pair = quantiles.fit(fold.fit, contract, best.parameters, seed)

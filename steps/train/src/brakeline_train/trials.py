@@ -103,10 +103,11 @@ def write(results: Path, part: Table) -> None:
     artifacts.write_json(results / TRIALS_FILE, asdict(part))
 
 
-def gather(shards: Sequence[Path]) -> Table:
-    """The whole rung from all of its shards, in any order, trials by index.
+def gather(shards: Sequence[Path], seed: int | None = None) -> Table:
+    """The whole rung from all of its shards, in any order, trials by index; of this seed, where one is given.
 
-    Raises UnreadableArtifact; ContractViolation where a trial is missing or doubled, or shards are of different calls.
+    The seed decides which drives calibrate: trials of another would have been chosen on them. Raises
+    UnreadableArtifact; ContractViolation where a trial is missing or doubled, or shards are of different calls.
     """
     parts = [_read(shard) for shard in shards]
     found = sorted((trial for part in parts for trial in part.scored), key=lambda trial: trial.index)
@@ -117,6 +118,8 @@ def gather(shards: Sequence[Path]) -> Table:
     indices = [trial.index for trial in found]
     if indices != whole.wanted or 0 not in indices:
         raise ContractViolation(shards[0], "trials", indices, f"each of {whole.wanted} once")
+    if seed is not None and whole.seed != seed:
+        raise ContractViolation(shards[0], "seed", whole.seed, f"{seed}, the --seed of this call")
     return whole
 
 
