@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import tritonclient.http as triton
 from prometheus_client.parser import text_string_to_metric_families
@@ -115,6 +117,36 @@ def test_margin_spread_and_distribution_are_told_of_the_real_model(start: Start,
 
 def metadata_names(metadata: dict[str, Any]) -> list[str]:
     return [tensor["name"] for tensor in metadata["inputs"]]
+
+
+def test_a_shadow_that_has_no_answer_is_far_from_the_primary(start: Start, store: Store) -> None:
+    """Where one of the two says a number and the other none, a trial counts a row as beyond any difference."""
+    targets = Sabotage(replaced={"brakeline.contract": json.dumps(CONTRACT)})
+    store.add("1", sabotage=targets)
+    _silent_above(store.add("2", sabotage=targets), 20.0)
+    store.point("1", shadow="2")
+    server = start("--model-store", str(store.root))
+    server.wait_for_version("1")
+    assert server.infer({"inputs": [tensor("speed_mps", 4.0, 30.0, 8.0, 21.0)]}).status == 200
+
+    def found(le: str) -> float:
+        return _samples(server, "brakeline_shadow_difference_metres_bucket")[le, "2"]
+
+    server.wait_until(lambda: found("+Inf") == 4)
+    assert found("20.0") == 2
+
+
+def _silent_above(file: Path, speed_mps: float) -> None:
+    """Make a model's way NaN beyond a speed."""
+    model = onnx.load(str(file))
+    graph = model.graph
+    (way,) = [node for node in graph.node if "way_m" in node.output]
+    way.output[:] = ["known"]
+    for name, value in (("limit", speed_mps), ("silence", math.nan)):
+        graph.initializer.append(onnx.helper.make_tensor(name, onnx.TensorProto.FLOAT, [1], [value]))
+    graph.node.append(onnx.helper.make_node("Greater", ["speed_mps", "limit"], ["fast"]))
+    graph.node.append(onnx.helper.make_node("Where", ["fast", "silence", "known"], ["way_m"]))
+    onnx.save(model, str(file))
 
 
 def test_the_shadow_gets_a_copy_and_its_difference_is_told(start: Start, store: Store) -> None:

@@ -104,6 +104,22 @@ def test_the_environment_says_which_version_a_file_is_and_since_when_it_is_kept(
     assert server.log.read_text().count("origin_unknown") == (2 if said.get("BRAKELINE_MODEL_VERSION") == "../7" else 0)
 
 
+def test_a_file_of_other_bytes_than_were_proven_is_refused(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pod fetches the file anew: where the environment names a sha256, another sound model ends it with 65."""
+    file = make_model(tmp_path / "m.onnx")
+    proven = hashlib.sha256(file.read_bytes()).hexdigest()
+    monkeypatch.setenv("BRAKELINE_MODEL_SHA256", proven)
+    start("--model", str(file)).wait_for_version("1")
+    found = hashlib.sha256(make_model(file, scale=2.001).read_bytes()).hexdigest()
+    for more in ([], ["--await-model"]):
+        words = [COMMAND, "--model", str(file), "--port", "0", *more]
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+        assert ended.returncode == 65
+        assert f"found {found}, allowed {proven}, of BRAKELINE_MODEL_SHA256" in ended.stderr
+
+
 def test_versions_of_a_store_are_as_old_as_their_files(start: Start, store: Store) -> None:
     """Primary and shadow each, by the time at which the file was put there."""
     for version, at in (("1", 1_700_000_000), ("2", 1_710_000_000)):

@@ -1,4 +1,4 @@
-"""Which version a single file is, and since when it has been kept.
+"""Which version a single file is, since when it has been kept, and which bytes it must have.
 
 Where a cluster fetches the file anew for every pod, only the pod's environment knows.
 """
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from brakeline_serving import diary
 from brakeline_serving.pointer import is_version
 
-VERSION, SINCE = "BRAKELINE_MODEL_VERSION", "BRAKELINE_MODEL_SINCE"
+VERSION, SINCE, SHA256 = "BRAKELINE_MODEL_VERSION", "BRAKELINE_MODEL_SINCE", "BRAKELINE_MODEL_SHA256"
 FILE_VERSION = "1"  # where nobody says another
 
 
@@ -19,12 +19,15 @@ FILE_VERSION = "1"  # where nobody says another
 class Origin:
     """A file's version, and since when it has been kept [s since 1970], None where that is not known.
 
+    `sha256` is what its bytes must be, empty where nobody says.
+
     `is_told` is false where the environment says nothing of it, and the file's own time holds.
     """
 
     version: str
     since_s: float | None
     is_told: bool
+    sha256: str = ""
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Origin:
@@ -34,7 +37,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Origin:
         diary.warn("origin_unknown", variable=VERSION, message=f"found {version[:100]!r}, allowed a version's name")
         version = FILE_VERSION
     said = environment.get(SINCE)
-    return Origin(version, _moment(said) if said else None, said is not None)
+    return Origin(version, _moment(said) if said else None, said is not None, environment.get(SHA256, ""))
 
 
 def _moment(said: str) -> float | None:

@@ -58,7 +58,11 @@ class Shadow:
             return
         told = self._lane[1].run(as_asked(rows, model.features, shadow.features), len(rows))
         difference = told[shadow.parts.median].astype(np.float64) - answers[:, model.parts.median]
-        histogram(self._counters.cells, shadow.slot + SLOT["difference"], DIFFERENCE_M, difference)
+        cells, start = self._counters.cells, shadow.slot + SLOT["difference"]
+        histogram(cells, start, DIFFERENCE_M, difference)
+        # A number beside none is as far apart as can be; it adds nothing to the sum.
+        alone = np.isfinite(told[shadow.parts.median]) != np.isfinite(answers[:, model.parts.median])
+        cells[start + len(DIFFERENCE_M)] += int(np.count_nonzero(alone))
 
 
 def as_asked(rows: Matrix, features: tuple[str, ...], others: tuple[str, ...]) -> bytes:

@@ -22,6 +22,7 @@ from brakeline_serving.connections import Connections
 from brakeline_serving.counters import Counters
 from brakeline_serving.dataplane import DataPlane
 from brakeline_serving.doors import Doors
+from brakeline_serving.errors import ModelRefused
 from brakeline_serving.guard import Guard
 from brakeline_serving.listeners import Listeners
 from brakeline_serving.model import Model
@@ -144,6 +145,9 @@ class Worker:
         assert self._settings.file is not None
         told = origin.read()
         model = models.load(self._settings.file, told.version, self._settings.name)
+        if told.sha256 not in ("", model.sha256):
+            allowed = f"{told.sha256[:64]}, of {origin.SHA256}"
+            raise ModelRefused(self._settings.file, "sha256", f"found {model.sha256}, allowed {allowed}")
         if told.is_told:
             model.since_s = told.since_s
         return model
