@@ -258,3 +258,16 @@ def test_a_graph_that_differs_from_the_estimators_is_not_written(tiny: Chain, tm
     with pytest.raises(export.ParityError, match="differs"):
         export.write(tmp_path / "model", model, columns, contract, {}, {})
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("name", ["stopping_distance_m", "stopping_distance_upper_m"])
+def test_a_probe_without_a_number_is_no_parity(name: str, tiny: Chain, tmp_path: Path) -> None:
+    """An estimator that has no answer to one probe row fails the export as a wrong answer does."""
+    model = onnx.load(tiny.model / "model.onnx")
+    probes = pl.read_parquet(tiny.model / "probes.parquet")
+    columns = {column: probes[column].to_numpy().copy() for column in probes.columns}
+    columns[name][7] = np.nan
+    contract = data_contract.parse({entry.key: entry.value for entry in model.metadata_props}["brakeline.contract"])
+    with pytest.raises(export.ParityError, match="nan"):
+        export.write(tmp_path / "model", model, columns, contract, {}, {})
+    assert not (tmp_path / "model").exists()

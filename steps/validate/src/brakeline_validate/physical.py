@@ -26,8 +26,8 @@ Inputs = NDArray[np.float32]
 def parity(model: Candidate) -> float:
     """Worst relative difference of the graph from the estimators' answers in the probe rows, and from its golden ones.
 
-    Infinite where an answer is not finite, or where there are too few probes. Raises UnreadableArtifact where there are
-    none, or no golden request.
+    Infinite where an answer or an estimator's is not finite, or where there are too few probes. Raises
+    UnreadableArtifact where there are none, or no golden request.
     """
     file: Path = model.folder / PROBES_FILE
     try:
@@ -41,8 +41,10 @@ def parity(model: Candidate) -> float:
     if len(np.unique(inputs, axis=0, equal_nan=True)) < LEAST_PROBES:
         return float("inf")
     answers = model.ask(inputs)
-    worst = max(float(np.max(np.abs(answers[name] - values) / values)) for name, values in expected.items())
-    worst = max(worst, _golden_off(model))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = [np.abs(answers[name] - values) / np.abs(values) for name, values in expected.items()]
+    # One maximum over all, which keeps a NaN: Python's max() may drop it.
+    worst = float(np.max(np.concatenate([*off, _golden_off(model)])))
     return worst if np.isfinite(worst) else float("inf")
 
 
@@ -70,8 +72,11 @@ def beats_physics(model: Candidate, inputs: Inputs) -> float:
     return worst if np.all(ratio >= 0.0) else float("nan")
 
 
-def _golden_off(model: Candidate) -> float:
-    """Worst relative difference from the golden request that travels in the graph; missing numbers are null."""
+def _golden_off(model: Candidate) -> Vector:
+    """Relative differences from the golden request that travels in the graph; infinite where that asks nothing.
+
+    Missing numbers are null there, and NaN here.
+    """
     try:
         golden = json.loads(model.session.get_modelmeta().custom_metadata_map[GOLDEN_KEY])
         columns = [golden["inputs"][name] for name in model.contract.names]
@@ -81,4 +86,4 @@ def _golden_off(model: Candidate) -> float:
         raise UnreadableArtifact(model.folder, "golden request", f"{type(error).__name__}: {error}") from error
     found = model.ask(inputs)
     off = [np.abs(found[name] - values) / np.maximum(np.abs(values), 1.0) for name, values in wanted.items()]
-    return float(np.max(np.concatenate(off))) if inputs.size else float("inf")
+    return np.concatenate(off) if inputs.size else np.array([np.inf])
