@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from brakeline_validate import examine, faults, limit, metrics
+from brakeline_synthesize import faults as synthesized
+from brakeline_validate import examine, faults, gates, limit, metrics
 from brakeline_validate.candidate import FLAG, MEDIAN, UPPER, Candidate
 from brakeline_validate.examine import Holdout
 from brakeline_validate.intervals import Share
 from brakeline_validate.limit import Floor
+from stepkit import tables
 from stepkit.errors import ContractViolation, UnreadableArtifact
 
 from tests.conftest import Chain
@@ -48,14 +50,14 @@ def test_who_has_seen_the_answers_is_better_than_possible(known: tuple[Holdout, 
     leaked = ideal | {MEDIAN: 0.9 * ideal[MEDIAN] + 0.1 * holdout.distance_m}
     found = beside(known, leaked)
     assert found.efficiency_low > 1.0
-    assert examine._against_limit(found)["better than possible"] > 0.0
+    assert examine._against_limit(found).values["better than possible"] > 0.0
 
 
 def test_who_lags_is_behind_the_limit(known: tuple[Holdout, Floor, Answers]) -> None:
     """A fifth too short everywhere is surely behind."""
     found = beside(known, known[2] | {MEDIAN: 0.8 * known[2][MEDIAN]})
     assert found.efficiency_high < 1.0
-    assert examine._against_limit(found)["behind the limit"] > 0.05
+    assert examine._against_limit(found).values["behind the limit"] > 0.05
 
 
 def test_who_is_clumsy_where_stops_are_short_is_behind_too(known: tuple[Holdout, Floor, Answers]) -> None:
@@ -64,7 +66,7 @@ def test_who_is_clumsy_where_stops_are_short_is_behind_too(known: tuple[Holdout,
     short = ideal[MEDIAN] < np.quantile(floor.median_m, 0.2)
     found = beside(known, ideal | {MEDIAN: np.where(short, 1.5, 1.0) * ideal[MEDIAN]})
     assert found.relative_efficiency < found.efficiency - 0.1
-    assert examine._against_limit(found)["behind the limit, relative"] > 0.05
+    assert examine._against_limit(found).values["behind the limit, relative"] > 0.05
 
 
 def test_the_good_model_stands_beside_the_limit(good: Chain) -> None:
@@ -84,6 +86,55 @@ def test_a_floor_of_another_holdout_is_refused(good: Chain, tiny: Chain, tmp_pat
     tmp_path.joinpath(limit.ROWS_FILE).write_bytes(b"PAR1 and nothing")
     with pytest.raises(UnreadableArtifact, match="floor"):
         Floor.read(tmp_path, np.zeros(3))
+
+
+@pytest.mark.parametrize("rows", ["5 of them", "all but one", "one of them 500 times"])
+def test_a_floor_of_few_rows_shows_nothing(
+    rows: str, good: Chain, known: tuple[Holdout, Floor, Answers], tmp_path: Path
+) -> None:
+    """An interval of hardly any rows holds 1 whatever the model: the three gates fail the best one, and say why."""
+    table = pl.read_parquet(good.floor / limit.ROWS_FILE)
+    kept = {"5 of them": table[:5], "all but one": table[1:], "one of them 500 times": table[[7] * 500]}[rows]
+    kept.write_parquet(tmp_path / limit.ROWS_FILE)
+    holdout, _, ideal = known
+    figures = examine._against_limit(beside((holdout, Floor.read(tmp_path, holdout.distance_m), ideal), ideal))
+    assert figures.values.keys() == {"behind the limit", "behind the limit, relative", "better than possible"}
+    assert np.isnan(list(figures.values.values())).all()
+    for judged in gates.judge(figures.values, figures.notes):
+        if judged.gate.name in figures.values:
+            assert not judged.passed
+            assert judged.note == f"the floor has {kept['row'].n_unique()} rows, and 500 are needed"
+
+
+def test_a_place_that_is_there_twice_counts_once(good: Chain, tmp_path: Path) -> None:
+    """Whoever repeats rows in which a model shines gains nothing: the floor is as if each were there once."""
+    table, distance = pl.read_parquet(good.floor / limit.ROWS_FILE), Holdout.read(good.holdout).distance_m
+    pl.concat([table, table[[3] * 9_000]]).write_parquet(tmp_path / limit.ROWS_FILE)
+    twice, once = Floor.read(tmp_path, distance), Floor.read(good.floor, distance)
+    for one, other in zip(vars(once).values(), vars(twice).values(), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_the_gate_knows_every_fault_of_the_catalogue() -> None:
+    """Its names are synthesize's, in their order, and each limit is of one of them."""
+    assert faults.CATALOGUE == synthesized.NAMES
+    assert faults.LIMITS.keys() <= set(faults.CATALOGUE)
+
+
+@pytest.mark.parametrize("gone", ["friction_stuck", "every fault"])
+def test_a_fault_that_was_not_shown_is_beyond_its_limit(gone: str, good: Chain, tmp_path: Path) -> None:
+    """Faulty drives without one fault, and moments before any alone, do not pass: the note names what is not there."""
+    table, contract = tables.read_table(good.faulty)
+    kept = table.filter(pl.col("fault") == "none" if gone == "every fault" else pl.col("fault") != gone)
+    (tmp_path / "faulty").mkdir()
+    tables.write_part(tmp_path / "faulty" / "part-000000.parquet", kept, contract)
+    holdout = Holdout.read(good.holdout).first(20_000)
+    judged = examine.examine(Candidate.load(good.model), None, holdout, None, tmp_path / "faulty").judged
+    (found,) = (each for each in judged if each.gate.name == "faults beyond their limit")
+    missing = faults.CATALOGUE if gone == "every fault" else (gone,)
+    assert not found.passed
+    assert found.value == len(missing)
+    assert found.note == ", ".join(f"{name} (no rows)" for name in missing)
 
 
 def test_every_fault_of_the_catalogue_has_a_row(good: Chain) -> None:

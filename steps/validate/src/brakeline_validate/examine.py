@@ -136,7 +136,7 @@ def examine(
         if floor:
             known = Floor.read(floor, holdout.distance_m)
             findings.beside_limit = limit.beside(known, holdout.distance_m, answers, holdout.truths["surface"])
-            figures.values |= _against_limit(findings.beside_limit["all"])
+            figures.update(_against_limit(findings.beside_limit["all"]))
         if faulty:
             findings.under_fault = faults.examine(model, faulty)
             beyond = faults.beyond(findings.under_fault)
@@ -211,12 +211,17 @@ def _at_the_edges(model: Candidate, holdout: Holdout, seed: int) -> Figures:
     return figures
 
 
-def _against_limit(overall: Beside) -> dict[str, float]:
-    return {
-        "behind the limit": max(1.0 - overall.efficiency_high, 0.0),
-        "behind the limit, relative": max(1.0 - overall.relative_efficiency_high, 0.0),
-        "better than possible": max(overall.efficiency_low - 1.0, 0.0),
-    }
+def _against_limit(overall: Beside) -> Figures:
+    """NaN where the floor has fewer rows than show anything."""
+    figures, few = Figures(), overall.rows < limit.LEAST_ROWS
+    note = f"the floor has {overall.rows} rows, and {limit.LEAST_ROWS} are needed" if few else ""
+    for gate, value in (
+        ("behind the limit", 1.0 - overall.efficiency_high),
+        ("behind the limit, relative", 1.0 - overall.relative_efficiency_high),
+        ("better than possible", overall.efficiency_low - 1.0),
+    ):
+        figures.add(gate, float("nan") if few else max(value, 0.0), note)
+    return figures
 
 
 def _by_truth(holdout: Holdout, answers: dict[str, NDArray[np.float64]]) -> dict[str, Score]:

@@ -44,7 +44,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         _EXPORT,
     ),
     "parity": Explanation(
-        "The graph is asked the probe rows and the golden request of the artifact; the worst difference counts.",
+        "The graph is asked the probe rows and the golden request of the artifact; the worst difference counts, and an "
+        "answer that is no number is more than any limit.",
         "Sums of some hundred float32 leaves differ by a few 1e-6 from float64; one wrong branch shows as 1e-3.",
         _EXPORT,
     ),
@@ -207,7 +208,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Was the model trained for another scenario than it is judged by?",
     ),
     "behind the limit": Explanation(
-        "How far the high end of the 95 % interval of floor/model mean absolute error is below 1.",
+        "How far the high end of the 95 % interval of floor/model mean absolute error is below 1; from 500 rows on.",
         f"{_HONEST} are up to 4 % behind.",
         "Train on more rows, or search.",
     ),
@@ -223,8 +224,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Look for holdout rows in the dataset, and for a reading that holds the label.",
     ),
     "faults beyond their limit": Explanation(
-        "Faults of the catalogue under which the bound is missed more often than `faults.py` allows: the low end of "
-        "the 95 % interval, each surface's share weighed as in a year of mixed driving (`roads.py`).",
+        "Faults of the catalogue with fewer than 100 rows, or a bound missed more often than `faults.py` allows: the "
+        "low end of the 95 % interval, each surface's share weighed as in a year of mixed driving (`roads.py`).",
         "What is known and accepted of a model that sees one moment. A stuck grip reading hides an icy road in winter "
         "as in any season; there are only more such roads.",
         "Let training see more of the fault; the dossier has a row for each.",

@@ -19,6 +19,34 @@ from brakeline_validate.metrics import Score
 
 NONE = "none"
 SURFACE = "surface"
+# Faults that a model has to be shown under, each: those of synthesize's catalogue.
+CATALOGUE = (
+    "speed_stuck",
+    "speed_drift",
+    "speed_bias_step",
+    "speed_spikes",
+    "friction_dropout",
+    "friction_stuck",
+    "friction_drift",
+    "friction_bias_step",
+    "friction_spikes",
+    "mass_stuck",
+    "mass_bias_step",
+    "grade_dropout",
+    "grade_bias_step",
+    "acceleration_spikes",
+    "disc_temperature_stuck",
+    "disc_temperature_drift",
+    "rain_dropout",
+    "rain_stuck",
+    "air_temperature_bias_step",
+    "tyre_pressure_drift",
+    "tread_depth_bias_step",
+    "range_dropout",
+    "range_spikes",
+    "range_rate_bias_step",
+    "box_height_dropout",
+)
 # Most of the stops that may be longer than their bound while the fault lasts. A model that sees one moment cannot know
 # that a reading is wrong but possible: these say what is known and accepted, and that it may not get worse. Each is a
 # tenth to two thirds above what honest models show in the worst of four scenarios, as a mean.
@@ -79,8 +107,9 @@ def examine(model: Candidate, faulty: Path) -> dict[str, UnderFault]:
 
 
 def beyond(found: dict[str, UnderFault]) -> list[str]:
-    """Faults under which the bound is missed more often than allowed."""
-    return [name for name, under in found.items() if under.is_beyond]
+    """Faults under which the bound is missed more often than allowed, and those of the catalogue without a row."""
+    without = [f"{name} (no rows)" for name in CATALOGUE if name not in found]
+    return [name for name, under in found.items() if under.is_beyond] + without
 
 
 def _under(
