@@ -117,6 +117,19 @@ def test_versions_are_deployed_and_gone_back_from_with_the_registry(state: State
     assert sorted(path.name for path in (state.folder / "releases").iterdir()) == [f"{NAME}-1", f"{NAME}-2"]
 
 
+def test_no_rollback_leads_to_what_was_archived(state: State) -> None:
+    """65 and where it is told by whom, with server and registry as before; a person deploys it by its number."""
+    for version in ("1", "2"):
+        told(state.brakeline("deploy", version))
+    registry = ("--registry", f"sqlite:///{state.folder}/registry.sqlite")
+    told(command("brakeline-register", "archive", "--version", "1", "--why", "its dataset was withdrawn", *registry))
+    done = state.brakeline("rollback", "--why", "warns too late")
+    assert done.code == 65
+    assert "version 1, which is archived (`brakeline models show 1`" in json.loads(done.stdout)["error"]
+    assert (state.primary(), state.live()) == ("2", "2")
+    assert told(state.brakeline("deploy", "1", "--why", "looked at again"))["serving"] == "1"
+
+
 def test_a_deployment_that_was_overtaken_leaves_the_registry_true(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -217,6 +217,21 @@ def test_a_pruned_model_that_is_made_again_is_kept_again(released: Path, tiny: C
     assert (again.code, again.result["version"]) == (0, "1")
     assert fetch(released, "1", tmp_path / "again").code == 0
     assert artifacts.sha256_of(tmp_path / "again" / "model") == before
+    shown = ask(released, "show", "--version", "1").result
+    assert shown["state"] == "registered"
+    assert [change["state"] for change in shown["changes"]] == ["archived", "registered"]
+
+
+def test_what_somebody_archived_does_not_come_back_by_a_run(released: Path, tiny: Chain, tmp_path: Path) -> None:
+    """The very same model, made again: 65 with who and why, and it stays archived until a person promotes it."""
+    assert ask(released, "archive", "--version", "1", "--by", "ann", "--why", "its dataset was withdrawn").code == 0
+    for _ in range(2):
+        again = add(tiny, released, tmp_path / "verdict-1", tmp_path / "1")
+        assert again.code == 65
+        assert "archived by ann" in again.error["message"] and "its dataset was withdrawn" in again.error["message"]
+    assert [version["state"] for version in ask(released, "list").result["versions"]] == ["archived", "registered"]
+    assert ask(released, "promote", "--version", "1", "--promoted", tmp_path / "promoted").code == 0
+    assert add(tiny, released, tmp_path / "verdict-1", tmp_path / "1").code == 0
 
 
 def test_what_is_promoted_is_what_was_registered(released: Path, tmp_path: Path) -> None:

@@ -92,6 +92,8 @@ def roll_back(place: Place, by: str, why: str, tell: Tell) -> dict[str, Any]:
     # Went back already, and was killed, or got no answer, before the registry heard of it: the server is asked again.
     went = last.get("back_to") == stands["version"] and last.get("instead_of") == live
     leads_to = stands["version"] if went else stands["previous"]
+    if leads_to and not went and not stands["canary"]:
+        _refuse_archived(place, leads_to)
     with _proofs(place, leads_to, stands, tell) as proofs, _refusals():
         done = steps.call(
             "deploy", "rollback", tell=tell, **proofs, model_store=place.target, name=place.name, **_server(place),
@@ -137,9 +139,21 @@ def _promote(place: Place, version: str, by: str, why: str, tell: Tell) -> bool:
     return True
 
 
+def _refuse_archived(place: Place, version: str) -> None:
+    """What somebody withdrew does not serve again by going back."""
+    if version not in (known["version"] for known in _versions(place) if known["state"] == "archived"):
+        return
+    shown = f"`brakeline models show {version}` says by whom and why"
+    told = f"a rollback would lead to version {version}, which is archived ({shown})"
+    raise Refused(f"{told}: deploy the version that is to serve by its number", 65)
+
+
 def _live(place: Place) -> str | None:
-    listed = steps.call("register", "list", registry=place.registry, name=place.name)
-    return next((str(known["version"]) for known in listed["versions"] if known["state"] == "live"), None)
+    return next((str(known["version"]) for known in _versions(place) if known["state"] == "live"), None)
+
+
+def _versions(place: Place) -> list[dict[str, Any]]:
+    return list(steps.call("register", "list", registry=place.registry, name=place.name)["versions"])
 
 
 def _server(place: Place) -> dict[str, Any]:

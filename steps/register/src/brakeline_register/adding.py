@@ -10,9 +10,10 @@ from typing import Any
 
 from stepkit import artifacts, verdict
 from stepkit import lineage as told_by_kit
+from stepkit.errors import Refused
 
 from brakeline_register import attempts, card, keeping, lineage, signing
-from brakeline_register.registry import Entry, Registry, Source, Version
+from brakeline_register.registry import Entry, Registry, Source, State, Version
 
 # What KServe's runtimes call the present ONNX format.
 _FORMAT_VERSION = "1"
@@ -31,8 +32,9 @@ def add(
 ) -> Version:
     """Register a model that passed its gates, with the papers that were given by name; refuse any other (65).
 
-    The same content again is the version that there is, kept again if it was pruned. Killed at any instant and called
-    again, it ends there too. With a key it is signed; `by` is on record where that is later.
+    The same content again is the version that there is, registered and kept again if it was pruned; one that somebody
+    archived stays so, and is refused. Killed at any instant and called again, it ends there too. With a key it is
+    signed; `by` is on record where that is later.
     """
     judged = verdict.require_passed(passed_verdict, model)
     attempt = attempts.of(judged, passed_verdict)
@@ -40,7 +42,11 @@ def add(
     registry.record(name, attempt)
     if known := registry.by_content(name, attempt.model_sha256):
         if keeping.may_be_put_back(kept_at, known, model):
+            if known.state is State.ARCHIVED:
+                known = registry.set_state(name, known.version, State.REGISTERED, by, "pruned, and made again")
             _put_back(kept_at, known, model)
+        elif known.state is State.ARCHIVED:
+            raise _withdrawn(registry, known)
         return signing.sign_kept(registry, known, signing_key, by) if signing_key else known
     counted = attempts.count(registry.attempts(name), attempt.dataset_sha256, attempt.model_sha256)
     entry = Entry(
@@ -65,6 +71,18 @@ def add(
         return added
     # Kept for another name's version before, it has the papers of that one.
     return signing.sign_kept(registry, added, signing_key, by)
+
+
+def _withdrawn(registry: Registry, known: Version) -> Refused:
+    """Who took it out of use, when and why; what is withdrawn comes back by a person, and by no run."""
+    changes = registry.changes(known.model)
+    found = [one for one in changes if (one.version, one.state) == (known.version, State.ARCHIVED)]
+    how = f"archived by {found[-1].by} at {found[-1].at}: {found[-1].why or 'no reason given'}" if found else "archived"
+    return Refused(
+        f"version {known.version} of {known.model} is this model, and {how}; to have it back, promote it by name",
+        version=known.version,
+        found=State.ARCHIVED.value,
+    )
 
 
 def _put_back(kept_at: str, version: Version, model: Path) -> None:
