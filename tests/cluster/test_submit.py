@@ -39,6 +39,17 @@ def test_a_run_is_started_with_what_was_asked(way: Access, api: Api, store: Obje
     assert api.token not in json.dumps(run)
 
 
+def test_no_unsigned_model_is_deployed_where_a_key_is_named(
+    way: Access, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No task of a cluster is handed the key, so a run that deploys is refused before anything is sent."""
+    monkeypatch.setenv("BRAKELINE_VERIFY_KEY", "key.pub")
+    with pytest.raises(UnusableAccess, match=r"BRAKELINE_VERIFY_KEY: found key\.pub.*--no-deploy"):
+        cluster.submit(way, SMALL)
+    assert not api.state.runs
+    assert cluster.submit(way, replace(SMALL, auto_deploy=False)).started
+
+
 def test_the_version_is_named_by_its_content_and_uploaded_once(way: Access, api: Api) -> None:
     """A second submit finds it; what was uploaded names images by digest alone."""
     first, second = cluster.submit(way, SMALL), cluster.submit(way, replace(SMALL, seed=1))

@@ -16,6 +16,7 @@ from stepkit.verdict import sealed
 
 from tests import engine
 from tests.conftest import Chain
+from tests.lineage.test_signing import pair
 
 
 @dsl.pipeline(name="slipped-to-register")
@@ -92,4 +93,24 @@ def test_neither_register_nor_deploy_goes_on(case: str, runner: str, good: Chain
     assert not (tmp_path / "registry.sqlite").exists()
     kept = run(slipped_to_deploy, given | {"registered": str(registered)}, tmp_path, runner)
     assert why in kept.tasks[-1].error
+    assert not (tmp_path / "models" / "store").exists()
+
+
+@pytest.mark.parametrize("runner", ["process", "docker"])
+def test_a_key_to_verify_by_reaches_deploy(
+    runner: str, good: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A passed model that nobody signed, where the environment names a key: 65, and nothing in the store."""
+    _, public = pair(tmp_path / "keys")
+    monkeypatch.setenv("BRAKELINE_VERIFY_KEY", str(public))
+    inputs = tmp_path / "runs" / "inputs"
+    inputs.mkdir(parents=True)
+    verdict, registered, model = inputs / "verdict", inputs / "registered", inputs / "model"
+    shutil.copy(good.verdict, verdict)
+    shutil.copytree(good.model, model)
+    sha256 = json.loads(verdict.read_text())["model_sha256"]
+    registered.write_text(json.dumps({"name": "stopping-distance", "version": "1", "sha256": sha256}))
+    given = {"model": str(model), "verdict": str(verdict), "store": str(tmp_path / "models" / "store")}
+    kept = run(slipped_to_deploy, given | {"registered": str(registered)}, tmp_path, runner)
+    assert "sign" in kept.tasks[-1].error
     assert not (tmp_path / "models" / "store").exists()

@@ -24,7 +24,7 @@ ADDRESSES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
     "server": ("BRAKELINE_SERVER", "", ("https", "http")),
     "keep": ("BRAKELINE_KEEP", "{store}/registered", ("s3",)),
 }
-STORE = "BRAKELINE_STORE"
+STORE, VERIFY_KEY = "BRAKELINE_STORE", "BRAKELINE_VERIFY_KEY"
 # A rollout may pull an image and a model first; the step itself is ended after half an hour (`platform.py`).
 DEPLOY_TIMEOUT_S = 1500
 _KINDS: dict[str, type | tuple[type, ...]] = {
@@ -73,6 +73,11 @@ def parameters(wish: Wish, inputs: Mapping[str, Mapping[str, Any]]) -> dict[str,
     and RecordingError where the store cannot take the recorded stops.
     """
     others = _typed(wish.others, inputs)
+    if "auto_deploy" in inputs and wish.auto_deploy and (key := os.environ.get(VERIFY_KEY)):
+        raise UnusableAccess(
+            f"{VERIFY_KEY}: found {key}, which no task of a cluster is handed, so that unsigned models would be "
+            "deployed: submit with --no-deploy and deploy by `brakeline deploy --verify-key`, or unset it"
+        )
     store = _address("store", wish.store or os.environ.get(STORE, ""), STORE, ("s3",)) if _store_asked(wish) else ""
     found = {name: value for name, value in _wished(wish).items() if name in inputs}
     for name, (variable, otherwise, schemes) in ADDRESSES.items():

@@ -28,6 +28,8 @@ HARDENED = {
     "tmpfs": {"/tmp": "mode=1777"},  # noqa: S108  the container's own, in memory
 }
 RUN_LABEL = "brakeline.run"
+# The environment's key files, each for the one step that reads it.
+KEYS = {"register": "BRAKELINE_SIGNING_KEY", "deploy": "BRAKELINE_VERIFY_KEY"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ class Containers:
             mounts[str(folder)] = {"bind": str(folder), "mode": mode}
         network = self.network if needs.network else "none"
         told = {revision.REVISION: self.revision, **share_of_cores(attempt.in_loop)}
+        if key := os.environ.get(variable := KEYS.get(attempt.name, ""), ""):
+            # A file that is not there is told by the step: nothing is deployed without the key that was named.
+            told[variable], here = f"/run/secrets/{variable}", Path(key).resolve()
+            if here.is_file():
+                mounts[str(here)] = {"bind": told[variable], "mode": "ro"}
         environment = {**settings.get("environment", {}), **told}
         return {**settings, "volumes": mounts, "network_mode": network, "environment": environment}
 
