@@ -168,6 +168,16 @@ def test_its_arguments_start_a_server_that_passes_its_probes(start: Callable[...
     assert float(told()["withdrawal-s"]) - 0.1 < time.monotonic() - signalled < float(told()["withdrawal-s"]) + 5.0
 
 
+def test_a_pod_is_told_what_was_proven() -> None:
+    """Version, age and sha256 of what `brakeline-deploy` noted reach the server, which refuses other bytes (65)."""
+    noted = {"brakeline/version": "7", "brakeline/since": "2026-03-01T12:00:00Z", "brakeline/sha256": 64 * "a"}
+    assert environment(noted) == {
+        "BRAKELINE_MODEL_VERSION": "7",
+        "BRAKELINE_MODEL_SINCE": "2026-03-01T12:00:00Z",
+        "BRAKELINE_MODEL_SHA256": 64 * "a",
+    }
+
+
 @pytest.fixture
 def container() -> Iterator[Callable[..., Any]]:
     """Runs the image as the manifests say: their command, a foreign user, no rights, a root that is read only."""
