@@ -130,6 +130,22 @@ def test_no_rollback_leads_to_what_was_archived(state: State) -> None:
     assert told(state.brakeline("deploy", "1", "--why", "looked at again"))["serving"] == "1"
 
 
+def test_a_rollback_that_was_cut_short_is_not_ended_with_what_was_archived_since(state: State) -> None:
+    """Gone back, and killed before the registry heard of it: archived then, it is not promoted by the same call."""
+    for version in ("1", "2"):
+        told(state.brakeline("deploy", version))
+    registry = ("--registry", f"sqlite:///{state.folder}/registry.sqlite")
+    went = ("--model-store", state.folder / "models", "--name", NAME, "--server", state.server.url, "--why", "late")
+    told(command("brakeline-deploy", "rollback", *went))
+    assert (state.primary(), state.live()) == ("1", "2")
+    told(command("brakeline-register", "archive", "--version", "1", "--why", "its dataset was withdrawn", *registry))
+    done = state.brakeline("rollback", "--why", "late")
+    assert done.code == 65
+    assert "version 1, which is archived" in json.loads(done.stdout)["error"]
+    assert state.live() == "2"
+    assert told(state.brakeline("deploy", "2"))["serving"] == "2"
+
+
 def test_a_deployment_that_was_overtaken_leaves_the_registry_true(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:

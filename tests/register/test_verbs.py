@@ -230,7 +230,14 @@ def test_what_somebody_archived_does_not_come_back_by_a_run(released: Path, tiny
         assert again.code == 65
         assert "archived by ann" in again.error["message"] and "its dataset was withdrawn" in again.error["message"]
     assert [version["state"] for version in ask(released, "list").result["versions"]] == ["archived", "registered"]
+    assert fetch(released, "1", tmp_path / "running").code == 0
+    by_run = ("--registered", tmp_path / "running" / "registered", "--promoted", tmp_path / "promoted")
+    refused = ask(released, "promote", *by_run)
+    assert refused.code == 65 and "archived by ann" in refused.error["message"]
+    assert not (tmp_path / "promoted").exists()
+    assert ask(released, "show", "--version", "1").result["state"] == "archived"
     assert ask(released, "promote", "--version", "1", "--promoted", tmp_path / "promoted").code == 0
+    assert ask(released, "promote", *by_run).code == 0
     assert add(tiny, released, tmp_path / "verdict-1", tmp_path / "1").code == 0
 
 

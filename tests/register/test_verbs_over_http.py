@@ -59,6 +59,25 @@ def test_a_models_way_through_the_verbs(tiny: Chain, held: StandIn, tmp_path: Pa
     assert sorted(one["name"] for one in held.versions) == ["1", "attempts", "changes"]
 
 
+def test_what_is_archived_on_the_dashboard_comes_back_by_no_run(tiny: Chain, held: StandIn, tmp_path: Path) -> None:
+    """65 for add and for a run's promote, and nobody is named who archived it another time; a person promotes it."""
+    where, registered = ("--registry", held.url), ("--registered", tmp_path / "registered")
+    artifacts.write_json(tmp_path / "verdict", passed(tiny))
+    made = ("--model", tiny.model, "--passed-verdict", tmp_path / "verdict", "--keep", tmp_path / "models", *registered)
+    version = ("--version", "1", *where)
+    live = ("promote", "--promoted", tmp_path / "promoted")
+    for words in (("add", *made, *where), ("archive", "--by", "ann", *version), (*live, *version)):
+        assert command("brakeline-register", *words).code == 0
+    next(one for one in held.versions if one["name"] == "1")["state"] = "ARCHIVED"
+    for again in (("add", *made, *where), (*live, *registered, *where)):
+        refused = command("brakeline-register", *again)
+        assert refused.code == 65
+        assert "archived; no run brings it back" in refused.error["message"]
+    assert command("brakeline-register", "show", *version).result["state"] == "archived"
+    assert command("brakeline-register", *live, *version).result["state"] == "live"
+    assert command("brakeline-register", "add", *made, *where).code == 0
+
+
 def test_a_registration_tells_what_the_dashboard_looks_for(
     tiny: Chain, held: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,7 +92,7 @@ def roll_back(place: Place, by: str, why: str, tell: Tell) -> dict[str, Any]:
     # Went back already, and was killed, or got no answer, before the registry heard of it: the server is asked again.
     went = last.get("back_to") == stands["version"] and last.get("instead_of") == live
     leads_to = stands["version"] if went else stands["previous"]
-    if leads_to and not went and not stands["canary"]:
+    if leads_to and not stands["canary"]:
         _refuse_archived(place, leads_to)
     with _proofs(place, leads_to, stands, tell) as proofs, _refusals():
         done = steps.call(
@@ -144,7 +144,7 @@ def _refuse_archived(place: Place, version: str) -> None:
     if version not in (known["version"] for known in _versions(place) if known["state"] == "archived"):
         return
     shown = f"`brakeline models show {version}` says by whom and why"
-    told = f"a rollback would lead to version {version}, which is archived ({shown})"
+    told = f"a rollback leads to version {version}, which is archived ({shown})"
     raise Refused(f"{told}: deploy the version that is to serve by its number", 65)
 
 

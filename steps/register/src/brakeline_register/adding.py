@@ -46,7 +46,7 @@ def add(
                 known = registry.set_state(name, known.version, State.REGISTERED, by, "pruned, and made again")
             _put_back(kept_at, known, model)
         elif known.state is State.ARCHIVED:
-            raise _withdrawn(registry, known)
+            raise withdrawn(registry, known)
         return signing.sign_kept(registry, known, signing_key, by) if signing_key else known
     counted = attempts.count(registry.attempts(name), attempt.dataset_sha256, attempt.model_sha256)
     entry = Entry(
@@ -73,13 +73,14 @@ def add(
     return signing.sign_kept(registry, added, signing_key, by)
 
 
-def _withdrawn(registry: Registry, known: Version) -> Refused:
-    """Who took it out of use, when and why; what is withdrawn comes back by a person, and by no run."""
-    changes = registry.changes(known.model)
-    found = [one for one in changes if (one.version, one.state) == (known.version, State.ARCHIVED)]
-    how = f"archived by {found[-1].by} at {found[-1].at}: {found[-1].why or 'no reason given'}" if found else "archived"
+def withdrawn(registry: Registry, known: Version) -> Refused:
+    """Who took an archived version out of use, when and why; it comes back by a person, and by no run."""
+    last = [change for change in registry.changes(known.model) if change.version == known.version][-1:]
+    # Whoever archived it on a dashboard is on no record of ours.
+    told = [f" by {one.by} at {one.at}: {one.why or 'no reason given'}" for one in last if one.state is State.ARCHIVED]
     return Refused(
-        f"version {known.version} of {known.model} is this model, and {how}; to have it back, promote it by name",
+        f"version {known.version} of {known.model} is this model, and archived{''.join(told)}; no run brings it back,"
+        " and a person does who promotes it by its number",
         version=known.version,
         found=State.ARCHIVED.value,
     )

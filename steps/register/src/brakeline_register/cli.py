@@ -118,11 +118,14 @@ def promote(
     by: By = "",
     why: Why = "",
 ) -> Result:
-    """Make a version the live one, on record with who did it, when and why."""
+    """Make a version the live one, on record with who, when and why; refuse (65) an archived one that a run brings."""
     kept = open_registry(registry)
     if registered:
         name, version = _same_as_registered(kept, registered)
     found, before = kept.find(name, _given(version)), kept.live(name)
+    if found.state is State.ARCHIVED and registered:
+        # Archived while the run that registered it was at work.
+        raise adding.withdrawn(kept, found)
     if found.state is State.ARCHIVED:
         # Pruned, it would be a champion that no run can fetch.
         keeping.require_kept(found)
