@@ -46,8 +46,11 @@ def test_no_unsigned_model_is_deployed_where_a_key_is_named(
     monkeypatch.setenv("BRAKELINE_VERIFY_KEY", "key.pub")
     with pytest.raises(UnusableAccess, match=r"BRAKELINE_VERIFY_KEY: found key\.pub.*--no-deploy"):
         cluster.submit(way, SMALL)
+    with pytest.raises(UnusableAccess, match="BRAKELINE_VERIFY_KEY"):
+        cluster.submit(way, replace(SMALL, auto_deploy=False, others=("auto_deploy=true",)))
     assert not api.state.runs
     assert cluster.submit(way, replace(SMALL, auto_deploy=False)).started
+    assert cluster.submit(way, replace(SMALL, others=("auto_deploy=false",), seed=1)).started
 
 
 def test_the_version_is_named_by_its_content_and_uploaded_once(way: Access, api: Api) -> None:

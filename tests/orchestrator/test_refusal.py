@@ -16,20 +16,21 @@ from stepkit.verdict import sealed
 
 from tests import engine
 from tests.conftest import Chain
+from tests.lineage import toy
 from tests.lineage.test_signing import pair
 
 
 @dsl.pipeline(name="slipped-to-register")
-def slipped_to_register(model: str, verdict: str, registry: str, store: str):
+def slipped_to_register(model: str, verdict: str, lineage: str, registry: str, store: str):
     made = dsl.importer(artifact_uri=model, artifact_class=dsl.Model)
     judged = dsl.importer(artifact_uri=verdict, artifact_class=dsl.Artifact)
     evidence = dsl.importer(artifact_uri=verdict, artifact_class=dsl.HTML)
+    chain = dsl.importer(artifact_uri=lineage, artifact_class=dsl.Artifact)
     step.register(
         model=made.output,
         passed_verdict=judged.output,
         dossier=evidence.output,
-        # The refusal comes before the chain is read.
-        lineage=judged.output,
+        lineage=chain.output,
         registry=registry,
         name="stopping-distance",
         keep="",
@@ -52,15 +53,18 @@ def slipped_to_deploy(model: str, verdict: str, registered: str, store: str):
     )
 
 
-def run(pipeline: object, arguments: dict[str, str], folder: Path, runner: str) -> record.RunRecord:
+def run(pipeline: object, arguments: dict[str, str], folder: Path, runner: str, code: int = 65) -> record.RunRecord:
     named = engine.built() if runner == "docker" else images.for_processes()
     compiled = _with_images(pipeline, folder / "slipped.yaml", named)
     run_id = record.new_run_id()
     kept = record.RunRecord(run_id, runner, folder / "runs" / run_id, dict(arguments))
     launcher: local.Launcher = Containers(folder, "refusal", "none") if runner == "docker" else Processes()
-    with pytest.raises(local.StepFailed) as refused:
+    try:
         local.LocalRunner(kept, narrator.ForMachines(), None, launcher).run(compiled, dict(arguments))
-    assert refused.value.exit_code == 65
+    except local.StepFailed as failed:
+        assert failed.exit_code == code, failed
+    else:
+        assert code == 0
     return kept
 
 
@@ -87,7 +91,8 @@ def test_neither_register_nor_deploy_goes_on(case: str, runner: str, good: Chain
     shutil.copytree(good.model if case == "failed" else tiny.model, model)
     registered.write_text(json.dumps({"name": "stopping-distance", "version": "1", "sha256": passed["model_sha256"]}))
     given = {"model": str(model), "verdict": str(verdict), "store": str(tmp_path / "models" / "store")}
-    registry = {"registry": f"sqlite:///{tmp_path}/registry.sqlite"}
+    # The refusal comes before the chain is read.
+    registry = {"registry": f"sqlite:///{tmp_path}/registry.sqlite", "lineage": str(verdict)}
     kept = run(slipped_to_register, given | registry, tmp_path, runner)
     assert why in kept.tasks[-1].error
     assert not (tmp_path / "registry.sqlite").exists()
@@ -114,3 +119,24 @@ def test_a_key_to_verify_by_reaches_deploy(
     kept = run(slipped_to_deploy, given | {"registered": str(registered)}, tmp_path, runner)
     assert "sign" in kept.tasks[-1].error
     assert not (tmp_path / "models" / "store").exists()
+
+
+@pytest.mark.parametrize("runner", ["process", "docker"])
+def test_the_keys_are_read_where_they_are_named(runner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register signs by the key of the environment; deploy takes this signature for its own key's, and no other's."""
+    (private, public), (_, anothers) = pair(tmp_path / "ours"), pair(tmp_path / "others")
+    state = tmp_path / "state"
+    made = toy.run(state).artifacts
+    given = {name: str(made[name]) for name in ("model", "verdict")} | {"store": str(state / "models/store")}
+    registry = {"registry": f"sqlite:///{state}/registry.sqlite", "lineage": str(made["lineage"])}
+    monkeypatch.setenv("BRAKELINE_SIGNING_KEY", str(private))
+    kept = run(slipped_to_register, given | registry, state, runner, 0)
+    known = Path(kept.artifact("register", "registered")["uri"])
+    assert json.loads(known.read_text())["signature"]
+    monkeypatch.setenv("BRAKELINE_VERIFY_KEY", str(anothers))
+    kept = run(slipped_to_deploy, given | {"registered": str(known)}, state, runner)
+    assert "not what was signed" in kept.tasks[-1].error
+    monkeypatch.setenv("BRAKELINE_VERIFY_KEY", str(public))
+    # The signature is taken; what stops it is that this small model has no golden request.
+    kept = run(slipped_to_deploy, given | {"registered": str(known)}, state, runner)
+    assert "golden request" in kept.tasks[-1].error

@@ -73,11 +73,6 @@ def parameters(wish: Wish, inputs: Mapping[str, Mapping[str, Any]]) -> dict[str,
     and RecordingError where the store cannot take the recorded stops.
     """
     others = _typed(wish.others, inputs)
-    if "auto_deploy" in inputs and wish.auto_deploy and (key := os.environ.get(VERIFY_KEY)):
-        raise UnusableAccess(
-            f"{VERIFY_KEY}: found {key}, which no task of a cluster is handed, so that unsigned models would be "
-            "deployed: submit with --no-deploy and deploy by `brakeline deploy --verify-key`, or unset it"
-        )
     store = _address("store", wish.store or os.environ.get(STORE, ""), STORE, ("s3",)) if _store_asked(wish) else ""
     found = {name: value for name, value in _wished(wish).items() if name in inputs}
     for name, (variable, otherwise, schemes) in ADDRESSES.items():
@@ -88,6 +83,11 @@ def parameters(wish: Wish, inputs: Mapping[str, Mapping[str, Any]]) -> dict[str,
             found[name] = _address(name, said, variable, schemes) if said or otherwise is None else ""
     found |= others
     checked(found, inputs, given=("recorded",))
+    if found.get("auto_deploy") and (key := os.environ.get(VERIFY_KEY)):
+        raise UnusableAccess(
+            f"{VERIFY_KEY}: found {key}, which no task of a cluster is handed, so that unsigned models would be "
+            "deployed: submit with --no-deploy and deploy by `brakeline deploy --verify-key`, or unset it"
+        )
     found = {**_loops(wish, found, inputs), **found}
     if why := shards.too_many(found):
         raise UnusableAccess(why)
