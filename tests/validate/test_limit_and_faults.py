@@ -11,8 +11,8 @@ from brakeline_synthesize import faults as synthesized
 from brakeline_validate import examine, faults, gates, limit, metrics
 from brakeline_validate.candidate import FLAG, MEDIAN, UPPER, Candidate
 from brakeline_validate.examine import Holdout
-from brakeline_validate.intervals import Share
 from brakeline_validate.limit import Floor
+from brakeline_validate.roads import RoadShare
 from stepkit import tables
 from stepkit.errors import ContractViolation, UnreadableArtifact
 
@@ -134,7 +134,7 @@ def test_a_fault_that_was_not_shown_is_beyond_its_limit(gone: str, good: Chain, 
     missing = faults.CATALOGUE if gone == "every fault" else (gone,)
     assert not found.passed
     assert found.value == len(missing)
-    assert found.note == ", ".join(f"{name} (no rows)" for name in missing)
+    assert found.note.partition("; ")[0] == ", ".join(f"{name} (no rows)" for name in missing)
 
 
 def test_every_fault_of_the_catalogue_has_a_row(good: Chain) -> None:
@@ -146,6 +146,21 @@ def test_every_fault_of_the_catalogue_has_a_row(good: Chain) -> None:
     page = good.dossier.read_text()
     for name in in_data:
         assert f'<td class="name">{name.replace("_", " ")}</td>' in page, name
+
+
+def test_surfaces_of_few_rows_are_named(good: Chain) -> None:
+    """The note says how much a surface usually weighs and of how many faults it is left out; the dossier, of which."""
+    table = pl.read_parquet(good.faulty / "*.parquet").filter(pl.col("fault") != "none")
+    icy = {str(name): int((of["surface"] == "ice").sum()) for (name,), of in table.group_by("fault")}
+    few = [name for name, rows in icy.items() if rows < 30]
+    assert 0 < len(few) < len(icy)
+    judged = {gate["name"]: gate for gate in json.loads(good.verdict.read_text())["gates"]}
+    told = f"ice, 5 % of usual roads, is left out of {len(few)} of {len(icy)} faults for too few rows"
+    assert judged["faults beyond their limit"]["note"] == told
+    page = good.dossier.read_text()
+    for name in icy:
+        row = page.rpartition(f'<td class="name">{name.replace("_", " ")}</td>')[2].partition("</tr>")[0]
+        assert row.endswith(f'<td data-label="left out">{"ice" if name in few else ""}</td>'), name
 
 
 def test_a_bound_that_forgets_a_fault_is_beyond_its_limit(good: Chain) -> None:
@@ -169,7 +184,7 @@ def test_a_bound_that_forgets_a_fault_is_beyond_its_limit(good: Chain) -> None:
 def test_a_fault_is_held_to_its_limit_and_fails_closed(rows: int, low: float, beyond: bool) -> None:
     """By the low end of its interval; a share that is no number, or of hardly any rows, is beyond."""
     score = metrics.Score(rows, 1.0, 0.1, 0.0, 0.0, 1.5)
-    assert faults.UnderFault(score, Share(rows, 0.03, low, 0.05), 0.0, faults.OTHER_LIMIT).is_beyond == beyond
+    assert faults.UnderFault(score, RoadShare(rows, 0.03, low, 0.05), 0.0, faults.OTHER_LIMIT).is_beyond == beyond
 
 
 def test_a_fault_hurts_what_it_should(good: Chain) -> None:

@@ -49,6 +49,15 @@ def test_a_surface_of_few_rows_leaves_its_weight_to_the_others() -> None:
     assert roads.on_usual_roads(hits, surface, np.arange(hits.size)).value == pytest.approx(0.175 / 0.87)
 
 
+@pytest.mark.parametrize(("icy", "left_out"), [(30, ("snow",)), (29, ("snow", "ice")), (0, ("snow", "ice"))])
+def test_a_surface_that_is_left_out_is_told(icy: int, left_out: tuple[str, ...]) -> None:
+    """By name, whether it has few rows or none; 30 are enough, and without a share nothing less is told."""
+    for dry in (100, 0):
+        hits, surface = rows({"dry": (0, dry), "ice": (icy, icy)})
+        found = roads.on_usual_roads(hits, surface, np.arange(hits.size))
+        assert found.left_out == (*(("dry",) if not dry else ()), "wet", *left_out)
+
+
 def test_what_cannot_be_weighed_has_no_share() -> None:
     """NaN, which no limit passes: a surface without a weight, though of one row, or no surface with rows enough."""
     for counts in ({"dry": (0, 500), "gravel": (0, 1)}, {"dry": (0, 29), "wet": (0, 29)}, {"dry": (0, 0)}):

@@ -140,7 +140,8 @@ def examine(
         if faulty:
             findings.under_fault = faults.examine(model, faulty)
             beyond = faults.beyond(findings.under_fault)
-            figures.add("faults beyond their limit", len(beyond), ", ".join(beyond))
+            note = "; ".join([", ".join(beyond)] * bool(beyond) + faults.left_out(findings.under_fault))
+            figures.add("faults beyond their limit", len(beyond), note)
         advance()
         if scenarios:
             findings.driven = closed_loop.drive_all(model, seed, scenarios=scenarios, advance=advance)

@@ -225,7 +225,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "faults beyond their limit": Explanation(
         "Faults of the catalogue with fewer than 100 rows, or a bound missed more often than `faults.py` allows: the "
-        "low end of the 95 % interval, each surface's share weighed as in a year of mixed driving (`roads.py`).",
+        "low end of the 95 % interval, each surface weighed as in a year of mixed driving (`roads.py`). One of fewer "
+        "than 30 rows is left out and its weight goes to the others: the note tells which, of how many faults.",
         "What is known and accepted of a model that sees one moment. A stuck grip reading hides an icy road in winter "
         "as in any season; there are only more such roads.",
         "Let training see more of the fault; the dossier has a row for each.",

@@ -14,8 +14,8 @@ from stepkit import tables
 
 from brakeline_validate import metrics, roads
 from brakeline_validate.candidate import FLAG, UPPER, Candidate, Vector
-from brakeline_validate.intervals import Share
 from brakeline_validate.metrics import Score
+from brakeline_validate.roads import RoadShare
 
 NONE = "none"
 SURFACE = "surface"
@@ -75,7 +75,7 @@ class UnderFault:
     """Scores of the rows that have one fault, their share of missed bounds on usual roads, and that of flags raised."""
 
     score: Score
-    on_usual_roads: Share
+    on_usual_roads: RoadShare
     flagged_share: float
     limit: float
 
@@ -112,8 +112,20 @@ def beyond(found: dict[str, UnderFault]) -> list[str]:
     return [name for name, under in found.items() if under.is_beyond] + without
 
 
+def left_out(found: dict[str, UnderFault]) -> list[str]:
+    """Surfaces that some faults are not judged on, in words: what they usually weigh, and of how many faults."""
+    of_faults = [found[name].on_usual_roads.left_out for name in CATALOGUE if name in found]
+    counted = {surface: sum(surface in names for names in of_faults) for surface in roads.USUAL}
+    return [
+        f"{surface}, {100 * roads.USUAL[surface]:.0f} % of usual roads, is left out of {count} of {len(of_faults)} "
+        "faults for too few rows"
+        for surface, count in counted.items()
+        if count
+    ]
+
+
 def _under(
-    name: str, distance_m: Vector, answers: dict[str, Vector], rows: NDArray[np.bool_], share: Share
+    name: str, distance_m: Vector, answers: dict[str, Vector], rows: NDArray[np.bool_], share: RoadShare
 ) -> UnderFault:
     score = metrics.score(distance_m, answers, rows)
     return UnderFault(score, share, float(answers[FLAG][rows].mean()), LIMITS.get(name, OTHER_LIMIT))

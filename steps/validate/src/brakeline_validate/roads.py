@@ -9,7 +9,12 @@ one mixture,
 so that one limit holds in every scenario. Rows of a drive are alike, and all on one surface: with r_g the sum of
 w_s / n_s (hit - p_s) over the rows of drive g, the variance of p is V = sum_g r_g². Wilson's interval follows with as
 many rows as would show it, p (1 - p) / V.
+
+A surface that too few rows are on is left out, and its weight goes to the others: the share is then one on the roads
+that are left. Whoever tells it tells what was left out.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +27,16 @@ USUAL = {"dry": 0.65, "wet": 0.22, "snow": 0.08, "ice": 0.05}
 LEAST_ROWS = 30
 
 
+@dataclass(frozen=True)
+class RoadShare(Share):
+    """A share on usual roads, and the surfaces that it says nothing of."""
+
+    left_out: tuple[str, ...] = ()
+
+
 def on_usual_roads(
     hits: NDArray[np.bool_], surface: NDArray[np.str_], drive: NDArray[np.int64], z: float = USUAL_Z
-) -> Share:
+) -> RoadShare:
     """Share of rows that are hit, were they on usual roads, with an interval of z standard deviations; arrays (N,).
 
     NaN where a surface is not known, or no surface has rows enough.
@@ -33,9 +45,10 @@ def on_usual_roads(
     weights = {
         name: USUAL.get(name, np.nan) for name, of in rows.items() if name not in USUAL or of.sum() >= LEAST_ROWS
     }
+    left_out = tuple(name for name in USUAL if name not in weights)
     whole = sum(weights.values())
     if not whole > 0.0:
-        return Share(hits.size, float("nan"), float("nan"), float("nan"))
+        return RoadShare(hits.size, float("nan"), float("nan"), float("nan"), left_out)
     weight, expected = np.zeros(hits.size), np.zeros(hits.size)
     for name, share in weights.items():
         of = rows[name]
@@ -45,4 +58,4 @@ def on_usual_roads(
     left = np.bincount(number, weights=weight * (hits - expected))
     variance = float(left @ left)
     low, high = wilson(p, p * (1.0 - p) / variance, z) if variance > 0.0 and 0.0 < p < 1.0 else (p, p)
-    return Share(hits.size, p, low, high)
+    return RoadShare(hits.size, p, low, high, left_out)

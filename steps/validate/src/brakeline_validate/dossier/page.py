@@ -10,7 +10,7 @@ import jinja2
 from stepkit import artifacts
 from stepkit.verdict import MODEL_FILE
 
-from brakeline_validate import GATE_VERSION, __version__, cost, trials
+from brakeline_validate import GATE_VERSION, __version__, cost, roads, trials
 from brakeline_validate.case import Case
 from brakeline_validate.coverage import LEAST_SLICE_ROWS
 from brakeline_validate.dossier import curves, driven, rows, subjects
@@ -85,6 +85,7 @@ def _measured(findings: Findings, case: Case) -> dict[str, Any]:
         "floor": rows.floor(findings.beside_limit) if findings.beside_limit else None,
         "faults": rows.faults(findings.under_fault) if findings.under_fault else None,
         "least_rows": LEAST_SLICE_ROWS,
+        "least_on_surface": roads.LEAST_ROWS,
         "cost": cost.count(case.model.folder / MODEL_FILE),
     }
 
