@@ -17,7 +17,6 @@ MINUTES = {
     # Four runs of the pipeline, most of it.
     "notebooks": 20,
     "orchestrator": 16,
-    "register": 12,
     "scale": 12,
     "serving": 22,
     "steps": 12,

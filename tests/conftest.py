@@ -135,7 +135,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
 def _shared(factory: pytest.TempPathFactory, name: str, rows: int, holdout_rows: int, runs: int = 240) -> Chain:
     """Make a chain once for all processes of this test run."""
-    with only_here(factory, f"chain-{name}") as folder:
+    with shared_path(factory, f"chain-{name}") as folder:
         if not folder.with_suffix(".done").exists():
             shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
             folder.mkdir()
@@ -145,7 +145,7 @@ def _shared(factory: pytest.TempPathFactory, name: str, rows: int, holdout_rows:
 
 
 @contextmanager
-def only_here(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+def shared_path(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
     """A path for all processes of this test run, or of all runs that share BRAKELINE_TEST_CHAINS; one at a time."""
     root = factory.getbasetemp()
     root = root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
