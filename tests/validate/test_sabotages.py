@@ -40,7 +40,7 @@ def test_every_sabotage_is_refused_as_the_page_says(sabotage: Sabotage, good: Ch
     """On all rows, with floor and faulty drives: by its gate, and by the others that docs/gate.md names."""
     (outcome,) = outcomes(good, [sabotage])
     assert outcome.is_killed_as_meant
-    assert outcome.row in PAGE
+    assert outcome.row in PAGE, f"the page lacks {outcome.row}"
 
 
 @pytest.mark.slow

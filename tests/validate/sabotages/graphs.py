@@ -85,14 +85,17 @@ def capped(most_m: float) -> Change:
 
 
 def never_slower(deceleration_mps2: float) -> Change:
-    """No way, bound or median, longer than a textbook stop with such brakes: v (0.3 s + v/2a)."""
+    """No way, bound or median, longer than a textbook stop with such brakes: v (0.3 s + v/2a), where v is read."""
 
     def change(model: onnx.ModelProto) -> None:
         speed = feature(model, "speed")
         slope = add(model, "Mul", [speed, constant(model, 0.5 / deceleration_mps2)], "textbook_slope")
         way = add(model, "Mul", [add(model, "Add", [slope, constant(model, 0.3)], "textbook_sum"), speed], "textbook")
+        lost = add(model, "IsNaN", [way], "textbook_lost")
         for output in (UPPER, MEDIAN):
-            add(model, "Min", [replaced(model, output), way], output)
+            answered = replaced(model, output)
+            shorter = add(model, "Min", [answered, way], f"textbook_{output}")
+            add(model, "Where", [lost, answered, shorter], output)
 
     return change
 
