@@ -11,6 +11,7 @@ from brakeline_validate import examine, gates, sweeps
 from brakeline_validate.candidate import Candidate
 from brakeline_validate.examine import Findings, Holdout
 from brakeline_validate.gates import Gate, Judged
+from stepkit import artifacts
 from stepkit.errors import StepError
 
 from tests.conftest import Chain, command
@@ -93,6 +94,18 @@ def test_the_verdict_can_be_replayed_to_the_byte(good: Chain, tmp_path: Path) ->
     assert command(*words).code == 0
     assert (tmp_path / "verdict").read_bytes() == good.verdict.read_bytes()
     assert (tmp_path / "dossier").read_bytes() == good.dossier.read_bytes()
+
+
+def test_the_training_dataset_is_no_holdout(good: Chain, tmp_path: Path) -> None:
+    """Rows that the model was fitted on flatter it: bad data, named, and no verdict."""
+    words: list[object] = ["brakeline-validate", "validate", "--model", good.model, "--holdout", good.dataset]
+    words += ["--champion", good.champion, "--floor", good.floor, "--faulty", good.faulty]
+    for output in ("verdict", "dossier", "metrics", "measurements", "lineage"):
+        words += [f"--{output}", tmp_path / output]
+    done = command(*words)
+    assert done.code == 65
+    assert f"{good.dataset}: sha256: found {artifacts.sha256_of(good.dataset)}" in done.stderr
+    assert not (tmp_path / "verdict").exists()
 
 
 def test_no_clock_is_in_the_verdict(good: Chain) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stepkit.errors import ContractViolation
+
 from brakeline_validate import attempts
 from brakeline_validate.attempts import Attempts
 from brakeline_validate.candidate import Candidate, load_champion
@@ -27,12 +29,17 @@ class Case:
 
     @classmethod
     def read(cls, model: Path, holdout: Path, faulty: Path, floor: Path, champion: Path, runs: int) -> "Case":
-        """Read the artifacts; `runs` is for each scenario. Raises UnreadableArtifact, ContractViolation."""
-        candidate = Candidate.load(model)
+        """Read the artifacts; `runs` is for each scenario. Raises UnreadableArtifact, ContractViolation.
+
+        The dataset that the model was trained on is no holdout: rows seen before flatter every figure.
+        """
+        candidate, held_out = Candidate.load(model), Holdout.read(holdout)
+        if candidate.training.get("dataset_sha256") == held_out.sha256:
+            raise ContractViolation(holdout, "sha256", f"{held_out.sha256}, trained on", "rows held out")
         return cls(
             candidate,
             load_champion(champion),
-            Holdout.read(holdout),
+            held_out,
             floor,
             faulty,
             attempts.read(champion, candidate),
