@@ -55,6 +55,30 @@ def released(tiny: Chain, tmp_path: Path) -> Path:
     return out
 
 
+def test_a_new_version_was_compared_with_the_live_one(released: Path, tiny: Chain, tmp_path: Path) -> None:
+    """A verdict beside none, or beside one that is live no more, registers nothing new (65)."""
+    by_number = {one["version"]: one["sha256"] for one in ask(released, "list").result["versions"]}
+    model = tmp_path / "3"
+    shutil.copytree(tiny.model, model, ignore=shutil.ignore_patterns(".lineage.json"))
+    with (model / "model.onnx").open("ab") as graph:
+        graph.write(b"\xf8\x073")
+    about = {"model_sha256": artifacts.sha256_of(model / "model.onnx")}
+    for number in ("1", "2"):
+        assert ask(released, "promote", "--version", number, "--promoted", tmp_path / "promoted").code == 0
+    for beside in (None, by_number["1"]):
+        artifacts.write_json(tmp_path / "verdict", passed(tiny, champion_sha256=beside, **about))
+        refused = add(tiny, released, tmp_path / "verdict", model)
+        assert (refused.code, refused.error["allowed"]) == (65, by_number["2"])
+        assert "version 2 of stopping-distance" in refused.error["message"]
+        assert "validate again" in refused.error["message"]
+        assert len(ask(released, "list").result["versions"]) == 2
+    artifacts.write_json(tmp_path / "verdict", passed(tiny, champion_sha256=by_number["2"], **about))
+    done = add(tiny, released, tmp_path / "verdict", model)
+    assert (done.code, done.result["version"]) == (0, "3")
+    # What is known already is so whatever was live when it was judged: it may be signed later.
+    assert add(tiny, released, tmp_path / "verdict-1", tmp_path / "1").result["version"] == "1"
+
+
 def test_register_refuses_without_a_passed_verdict(good: Chain, tiny: Chain, tmp_path: Path) -> None:
     """Failed, altered, empty, of another schema, about another model: 65 each time, and the registry stays empty."""
     passed = json.loads(good.verdict.read_text())

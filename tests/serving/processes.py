@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
 
 def children_of(parent: int) -> list[int]:
-    """The processes that a process started and that live."""
-    # `ps` says 1 where there are none.
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, check=False)
-    return [int(pid) for pid in found.stdout.split()]
+    """The processes that a process started and that live; a bare Debian has no `ps` to ask."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # ended meanwhile
+            # After the name in brackets, which may hold anything: state, parent.
+            state, its_parent = file.read_text().rpartition(")")[2].split()[:2]
+            if int(its_parent) == parent and state != "Z":
+                found.append(int(file.parent.name))
+    return sorted(found)
 
 
 def holders(pids: Iterable[int], port: int) -> dict[int, int]:

@@ -128,9 +128,12 @@ def test_a_signal_while_workers_are_loading_ends_them_at_once(tmp_path: Path) ->
     words = [sys.executable, "-m", "brakeline_serving", "--model-store", str(tmp_path), "--port", "0", "--workers", "2"]
     for _ in range(3):
         with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as parent:
-            _wait_for(functools.partial(_has_two_children, parent.pid))
-            parent.terminate()
-            assert _ended(parent, 4) == 0
+            try:
+                _wait_for(functools.partial(_has_two_children, parent.pid))
+                parent.terminate()
+                assert _ended(parent, 4) == 0
+            finally:
+                parent.kill()  # one that a failure left would be waited for
 
 
 def test_several_workers_end_with_the_process_that_holds_their_stdin(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def add(
         elif known.state is State.ARCHIVED:
             raise withdrawn(registry, known)
         return signing.sign_kept(registry, known, signing_key, by) if signing_key else known
+    _require_compared(registry.live(name), judged)
     counted = attempts.count(registry.attempts(name), attempt.dataset_sha256, attempt.model_sha256)
     entry = Entry(
         sha256=attempt.model_sha256,
@@ -71,6 +72,22 @@ def add(
         return added
     # Kept for another name's version before, it has the papers of that one.
     return signing.sign_kept(registry, added, signing_key, by)
+
+
+def _require_compared(live: Version | None, judged: Mapping[str, Any]) -> None:
+    """Hold a verdict to the version that is live now: it was compared with that one. Raises Refused.
+
+    Another may have gone live since the verdict was given, and a verdict beside none tells nothing of the live one.
+    """
+    beside = judged.get("champion_sha256")
+    if live is None or live.sha256 == beside:
+        return
+    raise Refused(
+        f"the verdict compares with {beside or 'no live version'}, and version {live.version} of {live.model},"
+        f" {live.sha256}, is live now: validate again, with the `champion` that `brakeline-register champion` fetches",
+        found=beside,
+        allowed=live.sha256,
+    )
 
 
 def withdrawn(registry: Registry, known: Version) -> Refused:
