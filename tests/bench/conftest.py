@@ -54,14 +54,21 @@ class Room:
     def words(self, *more: str) -> list[str]:
         return [sys.executable, str(ALL), "--benches", str(self.folder), "--state", str(self.folder / "kept"), *more]
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Code of no known commit, as the house's files may change while its tests run."""
+        return {**os.environ, "GIT_DIR": str(self.folder / "no.git")}
+
     def call(self, *more: str) -> subprocess.CompletedProcess[str]:
         """All benches, or what the words say."""
-        return subprocess.run(self.words(*more), capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        return subprocess.run(
+            self.words(*more), capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=self.environment
+        )
 
     def start(self, *more: str) -> subprocess.Popen[bytes]:
         """The same, not waited for."""
         quiet = subprocess.DEVNULL
-        return subprocess.Popen(self.words(*more), stdout=quiet, stderr=quiet, stdin=quiet, env=dict(os.environ))
+        return subprocess.Popen(self.words(*more), stdout=quiet, stderr=quiet, stdin=quiet, env=self.environment)
 
     def results(self, folder: str = ".") -> dict[str, Any]:
         """What was written, by bench."""

@@ -240,7 +240,11 @@ def certified(folder: Path) -> tuple[Path, Path]:
         builder = (
             builder.serial_number(x509.random_serial_number()).not_valid_before(now - day).not_valid_after(now + day)
         )
-        signed = builder.add_extension(more, critical=True).sign(keys["authority"], hashes.SHA256())
+        # Python 3.13 trusts no chain without the ids of the keys in it (RFC 5280, 4.2.1.1 and 4.2.1.2).
+        by = x509.AuthorityKeyIdentifier.from_issuer_public_key(keys["authority"].public_key())
+        builder = builder.add_extension(by, critical=False).add_extension(more, critical=True)
+        itself = x509.SubjectKeyIdentifier.from_public_key(keys[name].public_key())
+        signed = builder.add_extension(itself, critical=False).sign(keys["authority"], hashes.SHA256())
         pem[name] = signed.public_bytes(serialization.Encoding.PEM)
     plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (folder / "server.pem").write_bytes(pem["server"] + keys["server"].private_bytes(*plain))
