@@ -226,6 +226,12 @@ def refused(kind: type[RecordingError], told: str, inputs: Path, uri: str = URI)
     return str(caught.value)
 
 
+SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
+    key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+)  # fmt: skip
+
+
 def certified(folder: Path) -> tuple[Path, Path]:
     """A server's certificate with its key, and the authority that signed it, each as a PEM file."""
     now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
@@ -240,9 +246,11 @@ def certified(folder: Path) -> tuple[Path, Path]:
         builder = (
             builder.serial_number(x509.random_serial_number()).not_valid_before(now - day).not_valid_after(now + day)
         )
-        # Python 3.13 trusts no chain without the ids of the keys in it (RFC 5280, 4.2.1.1 and 4.2.1.2).
+        # Python 3.13 trusts no chain without the ids of its keys, and what its authority's may do (RFC 5280, 4.2.1).
         by = x509.AuthorityKeyIdentifier.from_issuer_public_key(keys["authority"].public_key())
         builder = builder.add_extension(by, critical=False).add_extension(more, critical=True)
+        if name == "authority":
+            builder = builder.add_extension(SIGNS_CERTIFICATES, critical=True)
         itself = x509.SubjectKeyIdentifier.from_public_key(keys[name].public_key())
         signed = builder.add_extension(itself, critical=False).sign(keys["authority"], hashes.SHA256())
         pem[name] = signed.public_bytes(serialization.Encoding.PEM)
