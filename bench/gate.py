@@ -125,7 +125,7 @@ def _judge_honest(at: Path, scenario: str, seed: int, rows: int) -> list[str]:
         _step(chain, f"synthesize generate --part part {sizes} --scenario {scenario} --seed {seed}")
         _step(chain, f"synthesize assemble --parts part {sets} --recorded {recorded}")
         _step(chain, "synthesize floor --holdout holdout --floor floor --rows 3000")
-        _step(chain, "train search --dataset dataset --results results --trials 1")
+        _step(chain, f"train search --dataset dataset --results results --trials 1 --seed {seed}")
         _step(chain, f"train fit --dataset dataset --results results --model model --seed {seed}")
     found = attempt.judge(chain, attempt.Attempt(chain.model))
     refused_by = attempt.failed(found)
