@@ -45,7 +45,7 @@ class Damage:
 def main() -> None:
     """Make what is missing, judge it all, and tell."""
     parser = options(__doc__)
-    parser.add_argument("--honest", type=int, metavar="N", help="so many honest models (20 unless told; quick: 0)")
+    parser.add_argument("--honest", type=int, metavar="N", help="so many honest models (20 unless told; quick: 1)")
     parser.add_argument("--mutants", type=int, metavar="N", help="so many of each kind and share (5; quick: 1)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the models made for it")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/gate.md")
@@ -54,7 +54,7 @@ def main() -> None:
     if chosen.write and quick:
         parser.error("--write is of all sabotages, mutants and models: leave --quick out")
     many_mutants = chosen.mutants if chosen.mutants is not None else 1 if quick else 5
-    many_honest = chosen.honest if chosen.honest is not None else 0 if quick else 20
+    many_honest = chosen.honest if chosen.honest is not None else 1 if quick else 20
     with tempfile.TemporaryDirectory() as name:
         at = chosen.keep or Path(name)
         chain = _chain(at / "good", *((QUICK_ROWS, QUICK_RUNS) if quick else (GOOD_ROWS, _driving.RUNS)))
