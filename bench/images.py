@@ -77,7 +77,7 @@ def _there() -> tuple[Any, dict[str, str]]:
         skip(f"{error}: install one (Debian: docker.io), start dockerd, and run `python build.py images`")
     except locked.NotBuilt as error:
         skip(str(error))
-    have = {tag for image in client.images.list() for tag in image.tags}
+    have = place.tags(client)
     if lacking := [reference for reference in named.values() if reference not in have]:
         skip(f"{', '.join(lacking)} not in the engine: run `python build.py images`")
     return client, named

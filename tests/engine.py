@@ -30,7 +30,7 @@ def built() -> dict[str, str]:
         named = images.for_containers()
     except images.NotBuilt as error:
         pytest.skip(str(error))
-    have = {tag for image in engine.images.list() for tag in image.tags}
+    have = place.tags(engine)
     if missing := [reference for reference in named.values() if reference not in have]:
         pytest.skip(f"{', '.join(missing)} not in the engine: run `python build.py`")
     return named
@@ -42,7 +42,7 @@ def workbench() -> str:
     have = images.built().get(name)
     if have is None or images.stale([name]):
         pytest.skip("the workbench's image is missing or stale: run `python build.py images --workbench`")
-    if have.reference not in {tag for image in engine.images.list() for tag in image.tags}:
+    if have.reference not in place.tags(engine):
         pytest.skip(f"{have.reference} not in the engine: run `python build.py images --workbench`")
     return have.reference
 

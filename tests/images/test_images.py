@@ -188,9 +188,9 @@ def test_the_server_serves_a_mounted_model_as_a_runtime_of_kserve_would(tiny: Ch
 
 def test_a_build_with_nothing_changed_builds_nothing() -> None:
     """The names are looked up, and that is all."""
-    engine.built()
-    before = {image.id for image in engine.client().images.list(all=True)}
+    ours = engine.built().values()
+    before = {name: engine.client().images.get(name).id for name in ours}
     done = command("brakeline-images", "--json")
     assert (done.code, done.result["status"], done.result["built"]) == (0, "current", [])
-    assert {image.id for image in engine.client().images.list(all=True)} == before
+    assert {name: engine.client().images.get(name).id for name in ours} == before
     assert command("brakeline-images", "--check", "--json").result["status"] == "current"

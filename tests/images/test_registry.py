@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from brakeline import images as locked
+from brakeline import place
 from brakeline_images import cli, compose, manifests, plan
 from brakeline_images.engine import Engine
 from brakeline_images.errors import BaseNotPullable, PushFailed
@@ -34,10 +35,9 @@ def at(tmp_path: Path) -> Iterator[str]:
     engine.client()
     with registry.serving(tmp_path) as address:
         yield address
-        for image in engine.client().images.list():
-            for tag in image.tags:
-                if tag.startswith(address):
-                    engine.client().images.remove(tag)
+        for tag in place.tags(engine.client()):
+            if tag.startswith(address):
+                engine.client().images.remove(tag)
 
 
 def test_what_was_pushed_is_recorded_by_its_digest(at: str, aside: Path) -> None:

@@ -107,8 +107,8 @@ def test_a_signal_ends_the_containers_and_the_run(image: str, tmp_path: Path) ->
         "at = Path(sys.argv[1]); kept = record.RunRecord('one', 'docker', at / 'runs' / 'one', {})\n"
         "runner = LocalRunner(kept, narrator.ForMachines(), None, Containers(at, sys.argv[3], 'none'))\n"
         "try:\n"
-        "    with run._ended_by_signals(runner):\n"
-        "        runner.run(toy.compiled(toy.waiting, at, sys.argv[2]), {'pid_file': str(at / 'runs' / 'pid')})\n"
+        "    pipeline, given = toy.compiled(toy.waiting, at, sys.argv[2]), {'pid_file': str(at / 'runs' / 'pid')}\n"
+        "    run.ended_by_signals(runner, lambda: runner.run(pipeline, given))\n"
         "except run.Interrupted as why: kept.end(record.INTERRUPTED, str(why))\n"
         "sys.exit(run.exit_code(kept))\n"
     )

@@ -155,24 +155,39 @@ def test_the_record_is_whole_at_every_moment(run: Run) -> None:
         assert all(artifact["sha256"] for artifact in task["artifacts"].values())
 
 
+_WAITING = """
+import subprocess, sys, time
+from pathlib import Path
+from brakeline import narrator, process, record, run
+from brakeline.local import LocalRunner
+from tests.orchestrator import toy
+
+class Slow(subprocess.Popen):
+    def __init__(self, *words, **given):
+        super().__init__(*words, **given)
+        time.sleep(float(sys.argv[2]))
+
+process.subprocess.Popen = Slow
+at = Path(sys.argv[1])
+kept = record.RunRecord("one", "process", at / "runs" / "one", {})
+runner = LocalRunner(kept, narrator.ForMachines(), None, process.Processes())
+pipeline, given = toy.compiled(toy.waiting, at), {"pid_file": str(at / "pid")}
+try:
+    run.ended_by_signals(runner, lambda: runner.run(pipeline, given))
+except run.Interrupted as why:
+    kept.end(record.INTERRUPTED, str(why))
+sys.exit(run.exit_code(kept))
+"""
+
+
+@pytest.mark.parametrize("start_s", [0, 2], ids=["running", "being-started"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_steps_and_the_run(number: signal.Signals, tmp_path: Path) -> None:
-    """The running step ends with the run, which says so in its record."""
+def test_a_signal_ends_the_steps_and_the_run(number: signal.Signals, start_s: int, tmp_path: Path) -> None:
+    """The running step ends with the run, which says so in its record; so does one that is not quite there yet."""
     toy.install(tmp_path)
-    script = (
-        "import sys; from pathlib import Path; from brakeline import narrator, record, run\n"
-        "from brakeline.local import LocalRunner; from brakeline.process import Processes\n"
-        "from tests.orchestrator import toy\n"
-        "at = Path(sys.argv[1]); kept = record.RunRecord('one', 'process', at / 'runs' / 'one', {})\n"
-        "runner = LocalRunner(kept, narrator.ForMachines(), None, Processes())\n"
-        "try:\n"
-        "    with run._ended_by_signals(runner):\n"
-        "        runner.run(toy.compiled(toy.waiting, at), {'pid_file': str(at / 'pid')})\n"
-        "except run.Interrupted as why: kept.end(record.INTERRUPTED, str(why))\n"
-        "sys.exit(run.exit_code(kept))\n"
-    )
     environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(HOUSE)}
-    child = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], env=environment, stderr=subprocess.DEVNULL)
+    words = [sys.executable, "-c", _WAITING, str(tmp_path), str(start_s)]
+    child = subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL)
     pid_file = tmp_path / "pid"
     while not (pid_file.exists() and pid_file.read_text()):
         assert child.poll() is None
@@ -182,4 +197,6 @@ def test_a_signal_ends_the_steps_and_the_run(number: signal.Signals, tmp_path: P
     assert child.wait(20) == 143
     with pytest.raises(ProcessLookupError):
         os.kill(step, 0)
-    assert json.loads((tmp_path / "runs" / "one" / "run.json").read_text())["status"] == "interrupted"
+    told = json.loads((tmp_path / "runs" / "one" / "run.json").read_text())
+    assert told["status"] == "interrupted"
+    assert [(task["name"], task["error"]) for task in told["tasks"]] == [("wait", "ended with the run")]

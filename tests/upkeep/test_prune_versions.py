@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from brakeline import images as locked
-from brakeline import record
+from brakeline import place, record
 from brakeline.cli import app
 from brakeline.prune import images
 from brakeline_deploy.store import ModelStore
@@ -186,7 +186,7 @@ def test_images_that_nothing_names_go(tmp_path: Path, monkeypatch: pytest.Monkey
         assert [one.why for one in kept if one.name == used] == [f"the container {made.name} is made of it"]
         assert ours[loose].remove() == ""
         assert ours[loose].remove() == ""
-        assert {tag for image in client.images.list() for tag in image.tags} & {rung, named, loose} == {rung, named}
+        assert place.tags(client) & {rung, named, loose} == {rung, named}
     finally:
         if made:
             made.remove()

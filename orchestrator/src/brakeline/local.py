@@ -131,13 +131,13 @@ class LocalRunner:
     def carry_out(self, start: Any) -> int:
         """Carry the current task's step out: `start(attempt)` starts it. Returns its exit status."""
         attempt = self.current.get()
-        if not attempt.started:
-            self.narrator.started(attempt.label)
-        attempt.started, attempt.error = True, ""
         with self._lock:
             if self._stopping:
-                attempt.error, attempt.exit_code = "not started: the run is being ended", TERMINATED
+                attempt.exit_code = TERMINATED
                 return attempt.exit_code
+            if not attempt.started:
+                self.narrator.started(attempt.label)
+            attempt.started, attempt.error = True, ""
             step: Step = start(attempt)
             self._steps.add(step)
         try:
@@ -148,7 +148,8 @@ class LocalRunner:
             with self._lock:
                 self._steps.discard(step)
         if attempt.exit_code and not attempt.error:
-            attempt.error = f"ended with status {attempt.exit_code} and no word"
+            no_word = f"ended with status {attempt.exit_code} and no word"
+            attempt.error = "ended with the run" if self._stopping else no_word
         return attempt.exit_code
 
     @contextlib.contextmanager
@@ -184,6 +185,8 @@ class LocalRunner:
             outputs, ended = {}, status.Status.FAILURE
             _tell(attempt, error, self.record.folder)
         good, seconds = ended == status.Status.SUCCESS, time.monotonic() - start
+        if self._stopping and not attempt.started and not good:
+            return outputs, ended
         artifacts = {name: value for name, value in outputs.items() if isinstance(value, dsl.Artifact)}
         task = TaskRecord(
             name=attempt.name,

@@ -186,6 +186,11 @@ def engine() -> Any:
     return client
 
 
+def tags(client: Any) -> set[str]:
+    """Those of all images, asked for at once: the engine's client looks at each, and fails where one goes meanwhile."""
+    return {tag for image in client.api.images() for tag in image["RepoTags"] or []}
+
+
 def _is_live(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/v2/health/live", timeout=1) as answer:  # noqa: S310  our own address

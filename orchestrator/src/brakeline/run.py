@@ -3,7 +3,8 @@
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,8 +115,8 @@ def execute(request: Request, where: Place, narrator: Narrator) -> RunRecord:
     narrator.tell(f"run {run_id} in {kept.folder}")
     runner = LocalRunner(kept, narrator, state / "cache" if request.cached else None, launcher)
     try:
-        with _ended_by_signals(runner):
-            runner.run(compile_pipeline(kept.folder / "pipeline.yaml", where.images), given)
+        pipeline = kept.folder / "pipeline.yaml"
+        ended_by_signals(runner, lambda: runner.run(compile_pipeline(pipeline, where.images), given))
     except StepFailed as failure:
         kept.end(record.FAILED, str(failure))
     except Interrupted as why:
@@ -205,18 +206,33 @@ def arguments(request: Request, state: Path, recorded: Path) -> dict[str, Any]:
     }
 
 
+def ended_by_signals(runner: LocalRunner, work: Callable[[], None]) -> None:
+    """Do the work, and end the runner's steps before it on SIGTERM and Ctrl-C. Raises Interrupted, or what it raised.
+
+    Aside from the main thread, in which signals are handled: one may come while a step is being started, and that step
+    is ended once it is there. Further signals are let pass: the steps end within seconds, or are made to.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        work()
+        return
+    with ThreadPoolExecutor(1, "run") as aside, _raised_by_signals():
+        try:
+            aside.submit(work).result()
+        except Interrupted:
+            runner.stop()
+            raise
+
+
 @contextmanager
-def _ended_by_signals(runner: LocalRunner) -> Iterator[None]:
-    """End the steps before the run on SIGTERM and Ctrl-C."""
+def _raised_by_signals() -> Iterator[None]:
+    ends = (signal.SIGTERM, signal.SIGINT)
 
     def end(number: int, _: object) -> None:
-        runner.stop()
+        for ignored in ends:
+            signal.signal(ignored, signal.SIG_IGN)
         raise Interrupted(f"ended by {signal.Signals(number).name}")
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, end) for number in ends}
     try:
         yield
     finally:

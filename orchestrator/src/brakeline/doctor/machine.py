@@ -10,6 +10,7 @@ from typing import Any
 
 from brakeline import images
 from brakeline.doctor.examination import Ask, Failed, Skipped
+from brakeline.place import tags
 
 # One run of the default size leaves some 0.2 GB, the images take 1.5 GB. A guess at what leaves room for a week.
 LEAST_FREE_BYTES = 3 * 10**9
@@ -34,7 +35,7 @@ def images_current(ask: Ask) -> str:
     if stale := images.stale():
         raise Failed(f"older than their sources, or not built: {', '.join(stale)}", "python build.py")
     client, built = _engine(ask), images.built()
-    have = {tag for image in client.images.list() for tag in image.tags}
+    have = tags(client)
     if lacking := [name for name, image in built.items() if image.reference not in have]:
         raise Failed(f"the lock names them, the engine lacks them: {', '.join(lacking)}", "python build.py")
     pushed = sum(bool(image.pushed) for image in built.values())

@@ -3,6 +3,7 @@
 Named are the lock's images, what `.env` names for compose, and every rung that these stand on.
 """
 
+import contextlib
 from functools import partial
 from typing import Any
 
@@ -20,10 +21,10 @@ def plan() -> tuple[list[Item], list[Kept]]:
         client = engine()
     except NoEngine as error:
         raise Refused(f"--images: {error}", UNAVAILABLE) from error
-    ours = [image for image in client.images.list() if any(label.startswith(_LABEL) for label in image.labels)]
-    named = _named()
+    ours, named = _ours(client), _named()
     standing = [_layers(image) for image in ours if named & set(image.tags)]
-    used = {container.image.id: container.name for container in client.containers.list(all=True)}
+    containers = client.containers.list(all=True, ignore_removed=True)
+    used = {container.attrs["Image"]: container.name for container in containers}
     items, kept = list[Item](), list[Kept]()
     for image in ours:
         name = ", ".join(image.tags) or image.short_id
@@ -35,6 +36,18 @@ def plan() -> tuple[list[Item], list[Kept]]:
             items.append(Item("image", name, image.attrs["Size"], partial(_remove, client, image)))
     # What stands on others goes before them.
     return sorted(items, key=lambda item: item.bytes or 0, reverse=True), kept
+
+
+def _ours(client: Any) -> list[Any]:
+    """By their label, each looked at for its layers; one that another call removes meanwhile is gone already."""
+    from docker.errors import ImageNotFound  # noqa: PLC0415  an extra of this package
+
+    found = []
+    for listed in client.api.images():
+        if any(label.startswith(_LABEL) for label in listed["Labels"] or {}):
+            with contextlib.suppress(ImageNotFound):
+                found.append(client.images.get(listed["Id"]))
+    return found
 
 
 def _named() -> set[str]:
