@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
@@ -98,7 +99,8 @@ def occupy(
     place: Annotated[str, text("Folder of the world")],
     seconds: Annotated[int, whole_number("How long it takes to leave [s]")] = 0,
 ) -> Result:
-    """Make folders that are not artifacts, and ask to be ended within."""
+    """Make folders that are not artifacts, one of them a scratch folder, and ask to be ended within."""
+    tempfile.tempdir = place
 
     def leave(name: str) -> None:
         time.sleep(seconds)
@@ -107,7 +109,8 @@ def occupy(
     with ending.taking_back(lambda: leave("a")), ending.taking_back(lambda: leave("b")):
         for name in ("a", "b"):
             (Path(place) / name).mkdir()
-        with ending.taking_back(lambda: leave("never made")):
+        with ending.taking_back(lambda: leave("never made")), ending.scratch() as scratch:
+            (scratch / "a file").write_text("no longer than the step")
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(60)
     return Result()

@@ -5,10 +5,9 @@ before it was signed is let in once it is, and what was signed again is by the l
 """
 
 import os
-import tempfile
 from pathlib import Path
 
-from stepkit import verdict
+from stepkit import ending, verdict
 from stepkit.errors import ArtifactAltered, Refused
 
 from brakeline_deploy import rollout, signing
@@ -41,8 +40,8 @@ def signed(registered: Path | None, model: Path | None, verify_key: str) -> Admi
                 found=known["sha256"],
                 allowed=sha256,
             )
-        with tempfile.TemporaryDirectory(prefix="brakeline-deploy-") as scratch:
-            folder = model or rollout.fetched(registered, known, Path(scratch) / "model")
+        with ending.scratch() as scratch:
+            folder = model or rollout.fetched(registered, known, scratch / "model")
             if (found := verdict.model_sha256(folder)) != sha256:
                 raise ArtifactAltered(folder / verdict.MODEL_FILE, found, sha256)
             signing.require_signed(registered, known, folder, named)

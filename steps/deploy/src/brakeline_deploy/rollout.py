@@ -1,12 +1,11 @@
 """A rollout: admit, put, prove; whatever goes wrong, the version before serves again."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stepkit import artifacts, diary, objects, verdict
+from stepkit import artifacts, diary, ending, objects, verdict
 from stepkit.errors import ArtifactAltered, InputMissing, Refused, StepError, UnreadableArtifact
 
 from brakeline_deploy import signing
@@ -32,8 +31,8 @@ def admitted(
     Raises Refused, UnreadableArtifact, ArtifactAltered, InputMissing, ServiceUnavailable.
     """
     known = read_registered(file)
-    with tempfile.TemporaryDirectory(prefix="brakeline-deploy-") as scratch:
-        folder = model or fetched(file, known, Path(scratch) / "model")
+    with ending.scratch() as scratch:
+        folder = model or fetched(file, known, scratch / "model")
         judged = verdict.require_passed(passed_verdict, folder)
         if known["sha256"] != judged["model_sha256"]:
             raise Refused(

@@ -7,12 +7,11 @@ import contextlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stepkit import diary
+from stepkit import diary, ending
 from stepkit.errors import Refused, UsageError
 
 KEY_VARIABLE = "BRAKELINE_VERIFY_KEY"
@@ -50,8 +49,8 @@ def _verify(registered: Path, model: Path, signature: str, key: Path) -> None:
         reason = error.strerror if isinstance(error, OSError) else "it cannot be read as one"
         allowed = "allowed a public key in PEM on P-256, P-384 or P-521: openssl ec -in key.pem -pubout"
         raise UsageError(f"--verify-key: {key}: {reason}; {allowed}", found=key) from error
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "signature.json"
+    with ending.scratch() as scratch:
+        file = scratch / "signature.json"
         file.write_text(signature, encoding="utf-8")
         try:
             # It has a word to say of old signatures, and stdout is the result's.

@@ -1,8 +1,10 @@
 """What a step takes back that it did to the world when it is told to end: SIGTERM leaves it less than a second."""
 
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from stepkit import diary
 from stepkit.errors import StepError
@@ -23,6 +25,15 @@ def taking_back(action: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         _OPEN.remove(action)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary folder that goes with the block, and with the step where SIGTERM ends it within."""
+    # What the work still writes there meanwhile may be left, and is no news.
+    folder = tempfile.TemporaryDirectory(prefix="brakeline-", ignore_cleanup_errors=True)
+    with folder as name, taking_back(folder.cleanup):
+        yield Path(name)
 
 
 def take_back() -> None:

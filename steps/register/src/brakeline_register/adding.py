@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from stepkit import artifacts, verdict
+from stepkit import artifacts, ending, verdict
 from stepkit import lineage as told_by_kit
 from stepkit.errors import Refused
 
@@ -106,8 +105,8 @@ def withdrawn(registry: Registry, known: Version) -> Refused:
 def _put_back(kept_at: str, version: Version, model: Path) -> None:
     """Keep a pruned model again, with the past that it was registered with: other code may have made it this time."""
     statement = keeping.find_text(version, keeping.LINEAGE) or ""
-    with tempfile.TemporaryDirectory() as scratch:
-        again = Path(scratch) / "model"
+    with ending.scratch() as scratch:
+        again = scratch / "model"
         shutil.copytree(model, again)
         if calls := lineage.of_statement(statement.encode(), version.folder_sha256):
             told_by_kit.write(again / told_by_kit.FILE, calls)

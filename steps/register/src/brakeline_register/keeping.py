@@ -8,13 +8,12 @@ import fcntl
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stepkit import artifacts, objects
+from stepkit import artifacts, ending, objects
 from stepkit.errors import ArtifactAltered, ObjectAltered, ObjectMissing, StepError, UsageError
 from stepkit.verdict import MODEL_FILE, model_sha256
 
@@ -216,10 +215,10 @@ def _put_folder(about: Path, papers: Mapping[str, bytes]) -> None:
 def _put_objects(about: str, papers: Mapping[str, bytes]) -> None:
     if objects.exists(about):
         return
-    with tempfile.TemporaryDirectory() as scratch:
+    with ending.scratch() as scratch:
         for name, content in papers.items():
-            (Path(scratch) / FILES[name]).write_bytes(content)
-        objects.put(Path(scratch), about)
+            (scratch / FILES[name]).write_bytes(content)
+        objects.put(scratch, about)
 
 
 def _papers(about: str) -> Iterator[tuple[str, Paper]]:

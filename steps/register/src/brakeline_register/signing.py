@@ -7,11 +7,10 @@ bytes must hold for it; where it comes from is told by the kept lineage, whose s
 import contextlib
 import hashlib
 import io
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stepkit import diary, lineage
+from stepkit import diary, ending, lineage
 from stepkit.errors import UsageError
 
 from brakeline_register import keeping
@@ -33,8 +32,8 @@ def sign(model: Path, key: Path) -> bytes:
         signer = config.use_elliptic_key_signer(private_key=key).set_hashing_config(covered)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise _no_key(key, error) from error
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "signature.json"
+    with ending.scratch() as scratch:
+        file = scratch / "signature.json"
         signer.sign(model, file)
         return file.read_bytes()
 
@@ -45,8 +44,8 @@ def sign_kept(registry: Registry, version: Version, key: Path, by: str) -> Versi
     One that holds stands, and is recorded where it was not. The signatures before stay where they are. Raises
     UsageError, and as `keeping.bring`.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        model = Path(scratch) / "model"
+    with ending.scratch() as scratch:
+        model = scratch / "model"
         keeping.bring(version, model)
         standing = keeping.find_signature(version)
         holds = standing is not None and _holds(model, standing, key)
@@ -74,8 +73,8 @@ def _holds(model: Path, signature: bytes, key: Path) -> bool:
         raise _no_key(key, error) from error
     config = verifying.Config()  # type: ignore[no-untyped-call]
     form = serialization.PublicFormat.SubjectPublicKeyInfo
-    with tempfile.TemporaryDirectory() as scratch:
-        public, signed = Path(scratch) / "public.pem", Path(scratch) / "signature.json"
+    with ending.scratch() as scratch:
+        public, signed = scratch / "public.pem", scratch / "signature.json"
         public.write_bytes(private.public_key().public_bytes(serialization.Encoding.PEM, form))
         signed.write_bytes(signature)
         try:
