@@ -210,7 +210,8 @@ def ended_by_signals(runner: LocalRunner, work: Callable[[], None]) -> None:
     """Do the work, and end the runner's steps before it on SIGTERM and Ctrl-C. Raises Interrupted, or what it raised.
 
     Aside from the main thread, in which signals are handled: one may come while a step is being started, and that step
-    is ended once it is there. Further signals are let pass: the steps end within seconds, or are made to.
+    is ended once it is there. Further signals are let pass while the steps end, which takes seconds, and do then what
+    they did before: whoever waits for an engine that hangs can still leave.
     """
     if threading.current_thread() is not threading.main_thread():
         work()
